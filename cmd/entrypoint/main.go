@@ -1,0 +1,29 @@
+// Command entrypoint is the one static binary that runs inside yolo-run's containers, in one of three roles.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/yolo-run/yolo-run/entrypoint"
+)
+
+var version = "dev" // set by the linker
+
+func main() {
+	role := ""
+	if len(os.Args) == 2 {
+		role = os.Args[1]
+	}
+	switch role {
+	case "gateway":
+		os.Exit(entrypoint.Gateway(version, os.Stdin, os.Stdout))
+	case "agent":
+		os.Exit(entrypoint.Agent())
+	case "collect":
+		os.Exit(entrypoint.Collect(os.Stdin, os.Stdout))
+	default:
+		fmt.Fprintln(os.Stderr, "usage: entrypoint gateway|agent|collect (started by yolo-run, not by hand)")
+		os.Exit(2)
+	}
+}
