@@ -1,0 +1,81 @@
+# yolo-run. `make` alone lists what there is.
+#
+# VERSION  what binaries and images are called (dev)
+# CA_FILE  a PEM file for image builds behind a proxy that opens TLS
+# AGENTS   also build the images of these agents, comma-separated
+# YES=1    install and start what is missing without asking
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= dev
+AGENTS ?=
+CA_FILE ?=
+PREFIX ?= /usr/local
+FUZZTIME ?= 10s
+TESTFLAGS ?=
+export VERSION AGENTS CA_FILE
+
+# The same bytes from the same source, whoever builds it and wherever.
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# Starts an engine where none answers, then runs the rest of the line.
+ENGINE := images/engine.sh
+TOOLS := build/tools
+SCRIPTS := $(wildcard .ci/run .ci/*.sh images/*.sh images/*/*.sh examples/*/*.sh)
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: images ## Run an agent script on the example project, and show what came out
+	@$(ENGINE) examples/demo/run.sh
+
+.PHONY: test
+test: images ## Run every test, on a real engine
+	$(ENGINE) go test -timeout 25m $(TESTFLAGS) ./...
+
+.PHONY: check
+check: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Lint Go, shell and workflows, as CI does
+	@source images/lib.sh && need shellcheck
+	$(TOOLS)/golangci-lint run
+	$(TOOLS)/actionlint
+	shellcheck --external-sources $(SCRIPTS)
+	GOOS=darwin go vet ./cmd/yolo-run
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint ## Format the Go code
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: build
+build: ## Build bin/yolo-run and bin/entrypoint
+	@$(GOBUILD) -o bin/ ./cmd/yolo-run ./cmd/entrypoint
+
+.PHONY: images
+images: build ## Build the container images
+	@$(ENGINE) images/build.sh
+
+.PHONY: install
+install: build ## Install to /usr/local/bin, or to PREFIX/bin
+	install -D -m 755 bin/yolo-run $(DESTDIR)$(PREFIX)/bin/yolo-run
+
+.PHONY: bench
+bench: images ## Run the benchmarks, on a real engine
+	$(ENGINE) go test -run '^$$' -bench . -timeout 30m $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZTIME (10s)
+	@.ci/fuzz.sh $(FUZZTIME)
+
+.PHONY: clean
+clean: ## Remove what was built; images stay
+	rm -rf bin build
+
+# Tools have modules of their own: their dependencies never meet those of the product, nor each other's.
+$(TOOLS)/%: .ci/tools/%/go.mod .ci/tools/%/go.sum
+	@echo "==> building $* from source; the first time takes a minute or two" >&2
+	go build -C .ci/tools/$* -o $(CURDIR)/$(TOOLS)/ tool
+	@touch $@

@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Makes sure that a container engine answers, then runs the command that it was given, if any:
+#
+#   images/engine.sh [COMMAND ARGS…]
+#
+# An engine that answers is left alone, and nothing is said. Where there is none, Debian's own is installed and started,
+# after asking; YES=1 (or CI=true) is a yes. DOCKER_HOST is respected: an engine that somebody named is never replaced
+# by a local one.
+set -euo pipefail
+# shellcheck source=images/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+socket=/var/run/docker.sock
+log=/var/log/dockerd.log
+deadline=60 # seconds
+
+main() {
+  if [[ -z $(engine_client) ]]; then
+    diagnose_remote
+    # An engine that runs, and that only this process may not use, needs no set-up.
+    locked_out || set_up
+    ! locked_out || join_group "$@"
+    [[ -n $(engine_client) ]] || die "an engine listens at $socket, but no docker client gets an answer:" "$(docker version 2>&1)"
+  fi
+  (($# == 0)) || exec "$@"
+}
+
+# An engine that was named and does not answer is for the user to mend.
+diagnose_remote() {
+  case ${DOCKER_HOST:-} in
+  '' | "unix://$socket" | unix:///run/docker.sock) ;;
+  *) die "no engine answers at DOCKER_HOST=$DOCKER_HOST" "Start it, or unset DOCKER_HOST to use the local one." ;;
+  esac
+  [[ $(uname -s) == Linux ]] || die "no engine answers" "Start Docker Desktop (or another engine), then try again."
+}
+
+# A socket file outlives a dead engine. /proc/net/unix lists who listens, to everybody.
+listening() { grep -Eq ' (/var)?/run/docker\.sock$' /proc/net/unix; }
+locked_out() { listening && [[ ! -w $socket ]]; }
+
+set_up() {
+  local packages=() steps=()
+  PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  say "no container engine answers at ${DOCKER_HOST:-$socket}"
+  command -v dockerd >/dev/null || listening || packages+=(docker.io iptables ca-certificates)
+  # No client, or, where an engine listens, none that it understands.
+  if ! command -v docker >/dev/null || listening; then packages+=("$(client_package)"); fi
+  # With AppArmor in the kernel, the engine cannot start a container without the parser.
+  if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] && ! command -v apparmor_parser >/dev/null; then
+    packages+=(apparmor)
+  fi
+
+  ((${#packages[@]} == 0)) || steps+=("install ${packages[*]}")
+  listening || steps+=("start dockerd")
+  ((EUID == 0)) || in_group_file || steps+=("add $(id -un) to the group docker, which may do what root may")
+  note "about to:" "${steps[@]/#/  - }"
+  confirm "Go ahead?" || die "no engine, and nothing was changed" "Run again with YES=1, or start an engine yourself."
+
+  if ((${#packages[@]} > 0)); then install_packages "${packages[@]}"; fi
+  hash -r
+  listening || start
+  wait_for_answer
+  ((EUID == 0)) || in_group_file || as_root usermod -aG docker "$(id -un)"
+}
+
+# In newer releases the client is a package of its own, which docker.io only recommends. apt-cache knows nothing before
+# the first update.
+client_package() {
+  if command -v apt-cache >/dev/null; then
+    [[ -n $(apt-cache show docker.io 2>/dev/null) ]] || as_root apt-get update -qq >&2 || true
+    if [[ -n $(apt-cache show docker-cli 2>/dev/null) ]]; then
+      echo docker-cli
+      return
+    fi
+  fi
+  echo docker.io
+}
+
+in_group_file() { getent group docker | cut -d: -f4 | tr , '\n' | grep -Fxq "$(id -un)"; }
+
+start() {
+  say "starting dockerd"
+  if [[ -d /run/systemd/system ]]; then
+    as_root systemctl start docker
+    log='journalctl -u docker'
+  # An init script gives up where a container refuses it a ulimit; then, and without one, start it by hand.
+  elif [[ $(cat /proc/1/comm) == init && -x /etc/init.d/docker ]] && as_root service docker start >&2; then
+    log=/var/log/docker.log
+  else
+    as_root sh -c "setsid dockerd >>$log 2>&1 </dev/null &"
+  fi
+}
+
+wait_for_answer() {
+  local waited=0
+  until listening && as_root "$(command -v docker)" version >/dev/null 2>&1; do
+    if ((waited >= deadline)); then
+      as_root sh -c "case '$log' in /*) tail -n 20 '$log' ;; *) $log -n 20 --no-pager ;; esac" >&2 || true
+      die "dockerd did not answer within $deadline s" "The lines above are the end of its log ($log)."
+    fi
+    sleep 1
+    waited=$((waited + 1))
+    ((waited % 5)) || note "waiting for dockerd, $waited s"
+  done
+}
+
+# The engine runs, and this process has no access to its socket. A group that was joined a moment ago counts only in a
+# new login; sg gives it to the one command.
+join_group() {
+  if in_group_file && command -v sg >/dev/null; then
+    (($# > 0)) || exit 0
+    local command
+    printf -v command '%q ' "$@"
+    exec sg docker -c "exec bash -c $(printf '%q' "$command")"
+  fi
+  die "an engine runs, but $(id -un) may not use its socket ($socket)" \
+    "Either add yourself to its group, which may do what root may, and log in again:" \
+    "  sudo usermod -aG $(stat -c %G $socket 2>/dev/null || echo docker) $(id -un)" \
+    "or run this with sudo."
+}
+
+main "$@"
