@@ -1,0 +1,104 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/moby/moby/client"
+)
+
+// ErrImage says that an image is not there and cannot be had.
+var ErrImage = errors.New("image not found")
+
+// Image is an image that the engine has.
+type Image struct {
+	ID     string // sha256:…, what containers are created from
+	Digest string // of the registry's manifest, empty for one that was built here
+}
+
+// Pull says when an image is asked of its registry.
+type Pull string
+
+// The values of --pull.
+const (
+	PullMissing Pull = "missing"
+	PullAlways  Pull = "always"
+	PullNever   Pull = "never"
+)
+
+// Image makes sure that the engine has the image and returns it. A name without a registry is never pulled: it would be somebody's on the
+// public hub. progress is called with the state of a pull, about once a layer.
+func (e *Engine) Image(ctx context.Context, ref, platform string, pull Pull, progress func(status string)) (Image, error) {
+	res, err := e.client.ImageInspect(ctx, ref)
+	have := err == nil
+	if err != nil && !errdefs.IsNotFound(err) {
+		return Image{}, fmt.Errorf("inspect image %s: %w", ref, err)
+	}
+	wanted := (pull == PullAlways || !have) && pull != PullNever
+	if wanted && hasRegistry(ref) {
+		if err := e.pull(ctx, ref, platform, progress); err != nil {
+			return Image{}, fmt.Errorf("%w: %s cannot be pulled: %w", ErrImage, ref, err)
+		}
+		if res, err = e.client.ImageInspect(ctx, ref); err != nil {
+			return Image{}, fmt.Errorf("inspect image %s: %w", ref, err)
+		}
+		have = true
+	}
+	if !have {
+		return Image{}, fmt.Errorf("%w: %s", ErrImage, ref)
+	}
+	image := Image{ID: res.ID}
+	if len(res.RepoDigests) > 0 {
+		_, image.Digest, _ = strings.Cut(res.RepoDigests[0], "@")
+	}
+	return image, nil
+}
+
+func (e *Engine) pull(ctx context.Context, ref, platform string, progress func(string)) error {
+	var options client.ImagePullOptions
+	if platform != "" {
+		p, err := platforms.Parse(platform)
+		if err != nil {
+			return fmt.Errorf("platform %q: %w", platform, err)
+		}
+		options.Platforms = append(options.Platforms, p)
+	}
+	stream, err := e.client.ImagePull(ctx, ref, options)
+	if err != nil {
+		return err
+	}
+	last := ""
+	for message, err := range stream.JSONMessages(ctx) {
+		if err != nil {
+			return err
+		}
+		if message.Error != nil {
+			return message.Error
+		}
+		if status := strings.TrimSpace(message.Status + " " + message.ID); status != last && message.Progress == nil {
+			progress(status)
+			last = status
+		}
+	}
+	return nil
+}
+
+// hasRegistry reports whether the first part of a reference is a host: it has a dot or a port, or is localhost (distribution/reference).
+// A digest alone is an image of this engine.
+func hasRegistry(ref string) bool {
+	first, rest, found := strings.Cut(ref, "/")
+	if !found || rest == "" {
+		return !found && isOfficial(ref)
+	}
+	return strings.ContainsAny(first, ".:") || first == "localhost" || first == "library"
+}
+
+// isOfficial reports whether a name without a slash, such as golang:1.26, means an official image of the public hub, which is
+// curated: nobody else can publish there.
+func isOfficial(ref string) bool {
+	return !strings.HasPrefix(ref, "sha256:") && ref != ""
+}
