@@ -1,0 +1,1 @@
+"""A small shop's books, kept in a CSV file."""
