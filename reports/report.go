@@ -163,10 +163,10 @@ type Network struct {
 	Destinations []Destination `json:"destinations"`
 }
 
-// Destination groups equal events.
+// Destination groups equal events: the same name (the same address where there is no name), port, layer, verdict and reason.
 type Destination struct {
 	Name      string    `json:"name,omitempty"`
-	Addr      string    `json:"addr,omitempty"`
+	Addr      string    `json:"addr,omitempty"` // empty when a name had several
 	Port      int       `json:"port,omitempty"`
 	Layer     Layer     `json:"layer"`
 	Verdict   Verdict   `json:"verdict"`
@@ -174,7 +174,10 @@ type Destination struct {
 	Count     int64     `json:"count"`
 	BytesIn   int64     `json:"bytesIn"`
 	BytesOut  int64     `json:"bytesOut"`
-	Processes []Process `json:"processes"`
+	Processes []Process `json:"processes"` // at most 5 different programs, each with the PID that was seen first
+
+	MoreProcesses bool `json:"moreProcesses,omitempty"` // there were more than are listed
+	Folded        bool `json:"folded,omitempty"`        // stands for all destinations of its verdict beyond the list's bound
 }
 
 // Gate is the verdict on the patch.
