@@ -71,9 +71,6 @@ type Config struct {
 	Version string `yaml:"-" env:"-"`
 }
 
-// Bytes is a size that is written as 6g, 512m, 4MiB or a plain number.
-type Bytes int64
-
 // Streams are where a run reads and writes. Out is for CI commands and results, Err for people.
 type Streams struct {
 	In  io.Reader

@@ -1,0 +1,91 @@
+package runner
+
+import (
+	"slices"
+	"time"
+)
+
+// The names of agents that Config.Agent knows. AgentCommand stands for a command that the user gave behind --.
+const (
+	AgentClaude  = "claude"
+	AgentCodex   = "codex"
+	AgentGemini  = "gemini"
+	AgentShell   = "shell"
+	AgentCommand = "command"
+)
+
+// Defaults returns the configuration that configuration file, environment and flags then change.
+// Fields whose default depends on others (image, output folder, user) stay empty; [Config.SetDefaults] fills what can be known.
+func Defaults() Config {
+	return Config{
+		Pull:          "missing",
+		Workspace:     ".",
+		WorkspaceMode: "auto",
+		Egress:        "enforce",
+		Timeout:       30 * time.Minute,
+		Memory:        6 * gib,
+		CPUs:          4,
+		PIDs:          4096,
+		ShmSize:       gib,
+		MinFreeDisk:   2 * gib,
+		MaxPatchBytes: 4 * mib,
+		MaxPatchFiles: 100,
+		FailOn:        []string{"gate"},
+		LogLevel:      "info",
+		LogFormat:     "text",
+	}
+}
+
+// SetDefaults fills every field that is still zero, those that depend on others too. Hide stays nil where the user said nothing, because
+// the workspace knows its own patterns. It may be called more than once.
+func (c *Config) SetDefaults() {
+	d := Defaults()
+	setDefault(&c.Pull, d.Pull)
+	setDefault(&c.Workspace, d.Workspace)
+	setDefault(&c.WorkspaceMode, d.WorkspaceMode)
+	setDefault(&c.Egress, d.Egress)
+	setDefault(&c.Timeout, d.Timeout)
+	setDefault(&c.Memory, d.Memory)
+	setDefault(&c.CPUs, d.CPUs)
+	setDefault(&c.PIDs, d.PIDs)
+	setDefault(&c.ShmSize, d.ShmSize)
+	setDefault(&c.MinFreeDisk, d.MinFreeDisk)
+	setDefault(&c.MaxPatchBytes, d.MaxPatchBytes)
+	setDefault(&c.MaxPatchFiles, d.MaxPatchFiles)
+	setDefault(&c.LogLevel, d.LogLevel)
+	setDefault(&c.LogFormat, d.LogFormat)
+	if len(c.FailOn) == 0 {
+		c.FailOn = slices.Clone(d.FailOn)
+	}
+	c.setDerived()
+}
+
+// setDerived fills the fields whose default depends on other fields.
+func (c *Config) setDerived() {
+	agent := AgentClaude
+	if len(c.Command) > 0 {
+		agent = AgentCommand
+	}
+	setDefault(&c.Agent, agent)
+	setDefault(&c.Version, "dev")
+	setDefault(&c.Image, "yolo-run/"+imageOf(c.Agent)+":"+c.Version)
+	setDefault(&c.GatewayImage, "yolo-run/gateway:"+c.Version)
+}
+
+// imageOf names the image of an agent. Scripts and commands run in the base, which has the usual tools and no agent.
+func imageOf(agent string) string {
+	if agent == AgentShell || agent == AgentCommand {
+		return "base"
+	}
+	return agent
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// LatestRun is the output folder of the run that ended last, as far as it used the default of --out.
+func LatestRun() (string, error) { return outputPath(Config{}, "latest") }

@@ -1,0 +1,122 @@
+package runner_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+func TestEscapeText(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"plain text stays", "example.com:443 größe 日本", "example.com:443 größe 日本"},
+		{"escape sequence", "\x1b[31mred", "<U+001B>[31mred"},
+		{"8-bit CSI", "\u009b31m", "<U+009B>31m"},
+		{"delete and backspace", "a\x7f\b", "a<U+007F><U+0008>"},
+		{"carriage return hides a line", "denied\rallowed", "denied<U+000D>allowed"},
+		{"newline and tab are the handler's", "a\n\tb", "a\n\tb"},
+		{"right-to-left override", "a\u202egpj.exe", "a<U+202E>gpj.exe"},
+		{"isolates", "\u2066x\u2069", "<U+2066>x<U+2069>"},
+		{"zero width", "exam\u200bple", "exam<U+200B>ple"},
+		{"line separator", "a\u2028b", "a<U+2028>b"},
+		{"broken UTF-8", "a\xff\xc3", "a<FF><C3>"},
+		{"a real replacement character stays", "a\ufffdb", "a\ufffdb"},
+		{"command of the GitHub runner", "x ##[set-env name=A]b", "x ##<U+005B>set-env name=A]b"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := runner.EscapeText(tc.in); got != tc.want {
+				t.Errorf("EscapeText(%q) = %q, want %q", tc.in, got, tc.want)
+			}
+		})
+	}
+}
+
+// hostile is what an agent could name a process or a host.
+const hostile = "a\x1b]0;owned\x07\u202eb\n::set-output name=x::y ##[add-mask]z"
+
+type hostileText struct{}
+
+func (hostileText) String() string { return hostile }
+
+func TestNoAttributeActsOnATerminal(t *testing.T) {
+	values := map[string]any{
+		"string":   hostile,
+		"error":    errors.New(hostile),
+		"stringer": hostileText{},
+		"strings":  []string{"fine", hostile},
+		"bytes":    []byte(hostile),
+		"struct":   struct{ Name string }{hostile},
+		"group":    slog.GroupValue(slog.String("inner", hostile)),
+		"valuer":   slog.AnyValue(slog.StringValue(hostile)),
+	}
+	formats := map[string]runner.LogOptions{"text": {}, "colour": {Colour: true}, "json": {JSON: true}}
+	for format, opts := range formats {
+		for kind, value := range values {
+			t.Run(format+" "+kind, func(t *testing.T) {
+				var out bytes.Buffer
+				runner.NewLogger(&out, opts).With("bound", value).Info("constant", "value", value)
+				requireInert(t, out.String(), opts.Colour)
+			})
+		}
+	}
+}
+
+// requireInert checks one line: no control character but the handler's own colours, no bidi, no second line, no command.
+func requireInert(t *testing.T, line string, colour bool) {
+	t.Helper()
+	body, ok := strings.CutSuffix(line, "\n")
+	if !ok || !strings.Contains(body, "owned") {
+		t.Fatalf("not a whole line with the value: %q", line)
+	}
+	if colour {
+		for _, own := range []string{"\x1b[2m", "\x1b[0m", "\x1b[92m", "\x1b[2;92m"} {
+			body = strings.ReplaceAll(body, own, "")
+		}
+	}
+	for _, r := range body {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			t.Fatalf("%U survives in %q", r, line)
+		}
+	}
+	if strings.Contains(body, "##[") {
+		t.Fatalf("a runner command survives in %q", line)
+	}
+}
+
+func TestLoggerFormats(t *testing.T) {
+	var text, coloured, machine bytes.Buffer
+	runner.NewLogger(&text, runner.LogOptions{}).Info("gateway ready", "rules", 30)
+	runner.NewLogger(&coloured, runner.LogOptions{Colour: true}).Info("gateway ready", "rules", 30)
+	runner.NewLogger(&machine, runner.LogOptions{JSON: true}).
+		Info("gateway ready", "rules", 30, "addr", netip.MustParseAddr("192.0.2.1"))
+
+	if got := text.String(); !strings.HasSuffix(got, " INF gateway ready rules=30\n") {
+		t.Errorf("text: %q", got)
+	}
+	if !strings.Contains(coloured.String(), "\x1b[") || strings.Contains(text.String(), "\x1b") {
+		t.Errorf("colours: %q, %q", coloured.String(), text.String())
+	}
+	var record map[string]any
+	if err := json.Unmarshal(machine.Bytes(), &record); err != nil {
+		t.Fatal(err)
+	}
+	if record["level"] != "INFO" || record["rules"] != 30.0 || record["addr"] != "192.0.2.1" || record["time"] == nil {
+		t.Errorf("json: %v", record)
+	}
+}
+
+func TestLogLevelFilters(t *testing.T) {
+	var out bytes.Buffer
+	logger := runner.NewLogger(&out, runner.LogOptions{Level: runner.ParseLogLevel("warn")})
+	logger.Info("not shown")
+	logger.Warn("shown")
+	if got := out.String(); strings.Contains(got, "not shown") || !strings.Contains(got, "WRN shown") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,251 @@
+package runner
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// MaxPrompt bounds a prompt, in bytes.
+const MaxPrompt = 64 << 20
+
+// validateWorkspace checks the workspace and the output folder; it returns what would be mounted, empty where that is at fault.
+func (c Config) validateWorkspace(f *faults, machine host) string {
+	root, err := c.workspaceRoot(machine)
+	if err != nil {
+		f.add("--workspace", c.Workspace, err)
+		return ""
+	}
+	if c.Out != "" {
+		out, err := machine.expand(c.Out)
+		if err == nil {
+			out, err = resolveExisting(out)
+		}
+		switch {
+		case err != nil:
+			f.add("--out", c.Out, err)
+		case within(root, out):
+			f.add("--out", c.Out, withHint(
+				fmt.Errorf("lies inside the workspace (%s), which the agent can write", root), "name a folder outside of it"))
+		}
+	}
+	return root
+}
+
+// workspaceRoot is what will be mounted: the git top level that contains the workspace, else the folder itself.
+func (c Config) workspaceRoot(machine host) (string, error) {
+	folder := c.Workspace
+	setDefault(&folder, ".")
+	resolved, err := machine.resolve(folder)
+	if err != nil {
+		return "", plainPathError(err)
+	}
+	info, err := os.Stat(resolved)
+	if err != nil {
+		return "", plainPathError(err)
+	}
+	if !info.IsDir() {
+		return "", errors.New("is not a folder")
+	}
+	root := gitTopLevel(resolved)
+	if err := machine.mayShare(root); err != nil {
+		return "", err
+	}
+	return root, nil
+}
+
+// gitTopLevel walks up to the folder with .git. Asking git itself would run what a checkout's configuration names.
+func gitTopLevel(folder string) string {
+	for dir := folder; ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			return folder
+		}
+	}
+}
+
+// resolveExisting resolves the part of a path that exists already.
+func resolveExisting(p string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(p)
+	if err == nil || !errors.Is(err, os.ErrNotExist) || p == filepath.Dir(p) {
+		return resolved, err
+	}
+	parent, err := resolveExisting(filepath.Dir(p))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(parent, filepath.Base(p)), nil
+}
+
+func (c Config) validatePrompt(f *faults, machine host, workspace string) {
+	switch {
+	case c.Prompt != "" && c.PromptFile != "":
+		f.addf("--prompt-file", c.PromptFile, "--prompt is given too; leave one of the two out")
+	case c.PromptFile == "-":
+		// Standard input is read once, by the run.
+	case c.PromptFile != "":
+		if err := checkPromptFile(c.PromptFile, machine, workspace); err != nil {
+			f.add("--prompt-file", c.PromptFile, err)
+		}
+	case c.Prompt != "":
+		if strings.TrimSpace(c.Prompt) == "" {
+			f.addf("--prompt", "", "is empty")
+		}
+	case len(c.Command) == 0:
+		f.add("--prompt-file", "", withHint(errors.New("no task was given"),
+			"write the task to a file and name it, give it with --prompt, or give a command behind --"))
+	}
+}
+
+// checkPromptFile reads regular files only: what a pipe holds can be read once, and that is the run's.
+func checkPromptFile(file string, machine host, workspace string) error {
+	abs, err := machine.expand(file)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return plainPathError(err)
+	}
+	if info.IsDir() {
+		return errors.New("is a folder")
+	}
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	resolved, err := machine.resolveInside(abs, workspace)
+	if err != nil {
+		return plainPathError(err)
+	}
+	data, err := readBounded(resolved, MaxPrompt)
+	if err != nil {
+		return plainPathError(err)
+	}
+	return checkPrompt(data)
+}
+
+func checkPrompt(prompt []byte) error {
+	if len(bytes.TrimSpace(prompt)) == 0 {
+		return errors.New("is empty")
+	}
+	return nil
+}
+
+// ReadPrompt returns the prompt, byte for byte, from the flag, the file or stdin; nil when there is none, which [Config.Validate] allows for
+// a command. The fault of an empty or unreadable one is a [UsageError].
+func (c Config) ReadPrompt(stdin io.Reader) ([]byte, error) {
+	switch c.PromptFile {
+	case "":
+		if c.Prompt == "" {
+			return nil, nil
+		}
+		return []byte(c.Prompt), nil
+	case "-":
+		return finishPrompt(c.PromptFile, stdin)
+	}
+	file, err := thisHost().expand(c.PromptFile)
+	if err != nil {
+		return nil, &UsageError{Option: "--prompt-file", Value: c.PromptFile, Err: err}
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, &UsageError{Option: "--prompt-file", Value: c.PromptFile, Err: plainPathError(err)}
+	}
+	defer in.Close()
+	return finishPrompt(c.PromptFile, in)
+}
+
+func finishPrompt(name string, in io.Reader) ([]byte, error) {
+	prompt, err := readAllBounded(in, MaxPrompt)
+	if err == nil {
+		err = checkPrompt(prompt)
+	}
+	if err != nil {
+		return nil, &UsageError{Option: "--prompt-file", Value: name, Err: plainPathError(err)}
+	}
+	return prompt, nil
+}
+
+func (c Config) validateCA(f *faults, machine host, workspace string) {
+	if c.CAFile == "" {
+		return
+	}
+	if err := checkCA(c.CAFile, machine, workspace); err != nil {
+		f.add("--ca-file", c.CAFile, plainPathError(err))
+	}
+}
+
+func checkCA(file string, machine host, workspace string) error {
+	const limit = 8 << 20
+	resolved, err := machine.resolveInside(file, workspace)
+	if err != nil {
+		return err
+	}
+	data, err := readBounded(resolved, limit)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		// The file goes into the agent's container as it is.
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("holds a %s beside certificates; the agent can read this file", strings.ToLower(block.Type))
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("certificate %d: %w", found+1, err)
+		}
+		found++
+	}
+	if found == 0 {
+		return errors.New("holds no certificate in PEM form")
+	}
+	return nil
+}
+
+// readBounded reads a regular file; a device or a pipe could keep the command waiting for ever.
+func readBounded(file string, limit int64) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is not a regular file")
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return readAllBounded(in, limit)
+}
+
+func readAllBounded(in io.Reader, limit int64) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("is larger than %s", Bytes(limit).Human())
+	}
+	return data, nil
+}
+
+// plainPathError leaves the system call and the path out of an error that is shown behind the flag and its value.
+func plainPathError(err error) error {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
