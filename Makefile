@@ -30,7 +30,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: images ## Run an agent script on the example project, and show what came out
+demo: build images ## Run an agent script on the example project, and show what came out
 	@$(ENGINE) examples/demo/run.sh
 
 .PHONY: test
@@ -51,15 +51,19 @@ fmt: $(TOOLS)/golangci-lint ## Format the Go code
 	$(TOOLS)/golangci-lint fmt
 
 .PHONY: build
-build: ## Build bin/yolo-run and bin/entrypoint
-	@$(GOBUILD) -o bin/ ./cmd/yolo-run ./cmd/entrypoint
+build: bin/yolo-run bin/entrypoint ## Build bin/yolo-run and bin/entrypoint
+
+# Go knows best what is out of date.
+.PHONY: bin/yolo-run bin/entrypoint
+bin/yolo-run bin/entrypoint:
+	$(GOBUILD) -o $@ ./cmd/$(@F)
 
 .PHONY: images
-images: build ## Build the container images
+images: bin/entrypoint ## Build the container images
 	@$(ENGINE) images/build.sh
 
 .PHONY: install
-install: build ## Install to /usr/local/bin, or to PREFIX/bin
+install: bin/yolo-run ## Install to /usr/local/bin, or to PREFIX/bin
 	install -D -m 755 bin/yolo-run $(DESTDIR)$(PREFIX)/bin/yolo-run
 
 .PHONY: bench

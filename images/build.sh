@@ -15,7 +15,7 @@ source "$here/lib.sh"
 
 VERSION=${VERSION:-dev}
 rootfs=yolo-run/rootfs:trixie
-out=$here/../build/images
+out=$(dirname "$here")/build/images
 label=yolo-run.inputs
 started=$SECONDS
 

@@ -13,6 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 socket=/var/run/docker.sock
 log=/var/log/dockerd.log
 deadline=60 # seconds
+pid=        # of a dockerd that was started by hand
 
 main() {
   if [[ -z $(engine_client) ]]; then
@@ -39,41 +40,32 @@ listening() { grep -Eq ' (/var)?/run/docker\.sock$' /proc/net/unix; }
 locked_out() { listening && [[ ! -w $socket ]]; }
 
 set_up() {
-  local packages=() steps=()
+  local packages=() client='' plan=()
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
   say "no container engine answers at ${DOCKER_HOST:-$socket}"
   command -v dockerd >/dev/null || listening || packages+=(docker.io iptables ca-certificates)
-  # No client, or, where an engine listens, none that it understands.
-  if ! command -v docker >/dev/null || listening; then packages+=("$(client_package)"); fi
   # With AppArmor in the kernel, the engine cannot start a container without the parser.
   if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] && ! command -v apparmor_parser >/dev/null; then
     packages+=(apparmor)
   fi
+  # None at all, or, where an engine listens, none that it understands.
+  if ! command -v docker >/dev/null || listening; then client='the docker client'; fi
 
-  ((${#packages[@]} == 0)) || steps+=("install ${packages[*]}")
-  listening || steps+=("start dockerd")
-  ((EUID == 0)) || in_group_file || steps+=("add $(id -un) to the group docker, which may do what root may")
-  note "about to:" "${steps[@]/#/  - }"
+  [[ -z ${packages[*]}$client ]] || plan+=("install ${packages[*]}${packages[*]:+${client:+ and }}$client")
+  listening || plan+=("start dockerd")
+  ((EUID == 0)) || in_group_file || plan+=("add $(id -un) to the group docker, which may do what root may")
+  note "about to:" "${plan[@]/#/  - }"
   confirm "Go ahead?" || die "no engine, and nothing was changed" "Run again with YES=1, or start an engine yourself."
 
-  if ((${#packages[@]} > 0)); then install_packages "${packages[@]}"; fi
+  [[ -z ${packages[*]} ]] || install_packages "${packages[@]}"
+  # Some releases have the client in docker.io, in newer ones it is a package of its own, which docker.io only recommends.
+  if [[ -n $client ]]; then
+    if known_package docker-cli; then install_packages docker-cli; else install_packages docker.io; fi
+  fi
   hash -r
   listening || start
   wait_for_answer
   ((EUID == 0)) || in_group_file || as_root usermod -aG docker "$(id -un)"
-}
-
-# In newer releases the client is a package of its own, which docker.io only recommends. apt-cache knows nothing before
-# the first update.
-client_package() {
-  if command -v apt-cache >/dev/null; then
-    [[ -n $(apt-cache show docker.io 2>/dev/null) ]] || as_root apt-get update -qq >&2 || true
-    if [[ -n $(apt-cache show docker-cli 2>/dev/null) ]]; then
-      echo docker-cli
-      return
-    fi
-  fi
-  echo docker.io
 }
 
 in_group_file() { getent group docker | cut -d: -f4 | tr , '\n' | grep -Fxq "$(id -un)"; }
@@ -87,16 +79,19 @@ start() {
   elif [[ $(cat /proc/1/comm) == init && -x /etc/init.d/docker ]] && as_root service docker start >&2; then
     log=/var/log/docker.log
   else
-    as_root sh -c "setsid dockerd >>$log 2>&1 </dev/null &"
+    pid=$(as_root sh -c "setsid dockerd >>$log 2>&1 </dev/null & echo \$!")
   fi
 }
+
+# Nobody may have waited for a dead process yet: then it is still listed, without its command.
+alive() { grep -q dockerd "/proc/$1/cmdline" 2>/dev/null; }
 
 wait_for_answer() {
   local waited=0
   until listening && as_root "$(command -v docker)" version >/dev/null 2>&1; do
-    if ((waited >= deadline)); then
+    if ((waited >= deadline)) || { [[ -n $pid ]] && ! alive "$pid"; }; then
       as_root sh -c "case '$log' in /*) tail -n 20 '$log' ;; *) $log -n 20 --no-pager ;; esac" >&2 || true
-      die "dockerd did not answer within $deadline s" "The lines above are the end of its log ($log)."
+      die "dockerd does not answer after $waited s" "The lines above are the end of its log ($log)."
     fi
     sleep 1
     waited=$((waited + 1))

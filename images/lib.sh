@@ -37,15 +37,32 @@ as_root() {
   fi
 }
 
-# install_packages NAME…: from the distribution's own archive, and only what is named.
+# install_packages NAME…: from the distribution's own archive, and only what is named. Shows apt's words when it fails.
 install_packages() {
   command -v apt-get >/dev/null ||
     die "$* must be installed, and this is not a Debian or Ubuntu machine" "Install it with your own package manager, then try again."
-  say "installing from the distribution's archive: $*"
+  say "installing $*"
+  local log
+  log=$(mktemp)
   # A broken third-party source must not stand in the way of the archive's own packages.
-  as_root apt-get update -qq >&2 || note "apt-get update complained; going on with the lists that are there"
+  refresh_packages || true
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" >&2
+    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    die "apt-get did not install $*" "The lines above are the end of what it said."
+  }
+  rm -f "$log"
+}
+
+# A new machine's lists are empty, an old one's name versions that the archive no longer has. Once is enough.
+refresh_packages() {
+  [[ -z ${refreshed:-} ]] || return 0
+  as_root apt-get update -qq >/dev/null
+  refreshed=1
+}
+known_package() {
+  refresh_packages || true
+  [[ -n $(apt-cache show "$1" 2>/dev/null) ]]
 }
 
 # need PROGRAM[=PACKAGE]…: installs what is missing, after asking once for all of it. A file's path does for a program.
