@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+
+	"github.com/yolo-run/yolo-run/reports"
 )
 
 // LogOptions say how [NewLogger] writes.
@@ -30,6 +33,28 @@ func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 	}))
 }
 
+// Logger returns the logger that the configuration asks for, writing to w.
+func (c Config) Logger(w io.Writer) *slog.Logger {
+	level := ParseLogLevel(c.LogLevel)
+	if c.Quiet {
+		level = max(level, slog.LevelWarn)
+	}
+	return NewLogger(w, LogOptions{Level: level, JSON: c.LogFormat == "json", Colour: Colour(w, os.Getenv)})
+}
+
+// Colour reports whether text written to w may be coloured: on a terminal and in the log of a CI job, which shows colours too, unless
+// NO_COLOR (no-color.org) is set. getenv is usually [os.Getenv].
+func Colour(w io.Writer, getenv func(string) string) bool {
+	if getenv("NO_COLOR") != "" {
+		return false
+	}
+	if getenv("GITHUB_ACTIONS") == "true" || getenv("CI") == "true" {
+		return true
+	}
+	file, ok := w.(*os.File)
+	return ok && getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+}
+
 // ParseLogLevel reads debug, info, warn or error; everything else is info.
 func ParseLogLevel(s string) slog.Level {
 	switch s {
@@ -43,7 +68,7 @@ func ParseLogLevel(s string) slog.Level {
 	return slog.LevelInfo
 }
 
-// escapeAttr passes every text of a record through [EscapeText]. Values that are not plain become text first, because handlers would
+// escapeAttr passes every text of a record through inert. Values that are not plain become text first, because handlers would
 // otherwise print what their fields hold.
 func escapeAttr(groups []string, a slog.Attr) slog.Attr {
 	builtIn := len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey)
@@ -54,7 +79,7 @@ func escapeAttr(groups []string, a slog.Attr) slog.Attr {
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(EscapeText(a.Value.String()))
+		a.Value = slog.StringValue(inert(a.Value.String()))
 	case slog.KindAny:
 		a.Value = escapeAny(a.Value.Any())
 	}
@@ -66,46 +91,37 @@ func escapeAny(v any) slog.Value {
 	case nil:
 		return slog.AnyValue(nil)
 	case error:
-		return slog.StringValue(EscapeText(v.Error()))
+		// The parts of a joined error are apart by newlines, which would be shown as \n.
+		return slog.StringValue(inert(strings.ReplaceAll(v.Error(), "\n", "; ")))
 	case fmt.Stringer:
-		return slog.StringValue(EscapeText(v.String()))
+		return slog.StringValue(inert(v.String()))
 	case []string:
 		escaped := make([]string, len(v))
 		for i, s := range v {
-			escaped[i] = EscapeText(s)
+			escaped[i] = inert(s)
 		}
 		return slog.AnyValue(escaped)
 	case []byte:
-		return slog.StringValue(EscapeText(string(v)))
+		return slog.StringValue(inert(string(v)))
 	}
-	return slog.StringValue(EscapeText(fmt.Sprintf("%+v", v)))
+	return slog.StringValue(inert(fmt.Sprintf("%+v", v)))
 }
 
-// EscapeText makes untrusted text safe for a log line: control characters, bidirectional and invisible format characters and broken UTF-8
-// become visible as <U+202E>, and "##[", which a GitHub runner obeys anywhere in a line, is taken apart. Newlines and tabs stay: the
-// handlers quote them.
-func EscapeText(s string) string {
-	if !strings.ContainsFunc(s, mustEscape) && utf8.ValidString(s) && !strings.Contains(s, "##[") {
-		return s
-	}
+// inert makes untrusted text safe for an attribute of a log line. What is not [reports.Printable] becomes <U+202E>, a byte that is not UTF-8
+// becomes <FF>. Newlines and tabs stay: the handlers quote them. The form with a backslash would not do: tint, when it colours, turns
+// the four characters \x1b of a quoted value back into an escape character, so that these are taken apart as well. So is "##[", which a
+// GitHub runner obeys anywhere in a line.
+func inert(s string) string {
 	var b strings.Builder
 	for i, r := range s {
 		switch {
-		case r == utf8.RuneError && s[i] != "\uFFFD"[0]:
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError)):
 			fmt.Fprintf(&b, "<%02X>", s[i])
-		case mustEscape(r):
-			fmt.Fprintf(&b, "<U+%04X>", r)
-		default:
+		case r == '\n', r == '\t', reports.Printable(r), r == utf8.RuneError:
 			b.WriteRune(r)
+		default:
+			fmt.Fprintf(&b, "<U+%04X>", r)
 		}
 	}
-	return strings.ReplaceAll(b.String(), "##[", "##<U+005B>")
-}
-
-func mustEscape(r rune) bool {
-	if r == '\n' || r == '\t' {
-		return false
-	}
-	// Cf holds the bidirectional controls, zero-width characters and tags; Zl and Zp are line breaks to some readers.
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
+	return strings.NewReplacer(`\x1b`, `<U+005C>x1b`, "##[", "##<U+005B>").Replace(b.String())
 }

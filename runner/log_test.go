@@ -13,32 +13,35 @@ import (
 	"github.com/yolo-run/yolo-run/runner"
 )
 
-func TestEscapeText(t *testing.T) {
+func TestUntrustedTextIsShown(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
-		{"plain text stays", "example.com:443 größe 日本", "example.com:443 größe 日本"},
+		{"plain text stays", "example.com:443/größe日本", "example.com:443/größe日本"},
 		{"escape sequence", "\x1b[31mred", "<U+001B>[31mred"},
+		{"what tint takes for one", `a\x1b[31m`, `a<U+005C>x1b[31m`},
 		{"8-bit CSI", "\u009b31m", "<U+009B>31m"},
 		{"delete and backspace", "a\x7f\b", "a<U+007F><U+0008>"},
 		{"carriage return hides a line", "denied\rallowed", "denied<U+000D>allowed"},
-		{"newline and tab are the handler's", "a\n\tb", "a\n\tb"},
+		{"newline is quoted", "a\nb", `"a\nb"`},
 		{"right-to-left override", "a\u202egpj.exe", "a<U+202E>gpj.exe"},
 		{"isolates", "\u2066x\u2069", "<U+2066>x<U+2069>"},
 		{"zero width", "exam\u200bple", "exam<U+200B>ple"},
 		{"line separator", "a\u2028b", "a<U+2028>b"},
 		{"broken UTF-8", "a\xff\xc3", "a<FF><C3>"},
-		{"a real replacement character stays", "a\ufffdb", "a\ufffdb"},
-		{"command of the GitHub runner", "x ##[set-env name=A]b", "x ##<U+005B>set-env name=A]b"},
+		{"command of the GitHub runner", "##[add-mask]b", "##<U+005B>add-mask]b"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := runner.EscapeText(tc.in); got != tc.want {
-				t.Errorf("EscapeText(%q) = %q, want %q", tc.in, got, tc.want)
+			var out bytes.Buffer
+			runner.NewLogger(&out, runner.LogOptions{}).Info("m", "v", tc.in)
+			_, got, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), " v=")
+			if got != tc.want {
+				t.Errorf("%q is shown as %q, want %q", tc.in, got, tc.want)
 			}
 		})
 	}
 }
 
 // hostile is what an agent could name a process or a host.
-const hostile = "a\x1b]0;owned\x07\u202eb\n::set-output name=x::y ##[add-mask]z"
+const hostile = "a \\x1b[31m \x1b]0;owned\x07\u202eb\n::set-output name=x::y ##[add-mask]z"
 
 type hostileText struct{}
 
@@ -108,6 +111,35 @@ func TestLoggerFormats(t *testing.T) {
 	}
 	if record["level"] != "INFO" || record["rules"] != 30.0 || record["addr"] != "192.0.2.1" || record["time"] == nil {
 		t.Errorf("json: %v", record)
+	}
+}
+
+func TestColour(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		env  map[string]string
+		want bool
+	}{
+		{"a pipe", nil, false},
+		{"GitHub's log shows colours", map[string]string{"GITHUB_ACTIONS": "true"}, true},
+		{"so do others", map[string]string{"CI": "true"}, true},
+		{"the reader does not want any", map[string]string{"CI": "true", "NO_COLOR": "1"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := runner.Colour(&bytes.Buffer{}, func(name string) string { return tc.env[name] }); got != tc.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
+func TestQuietLeavesWarnings(t *testing.T) {
+	var out bytes.Buffer
+	logger := runner.Config{Quiet: true, LogLevel: "info"}.Logger(&out)
+	logger.Info("progress")
+	logger.Warn("trouble")
+	if got := out.String(); strings.Contains(got, "progress") || !strings.Contains(got, "trouble") {
+		t.Errorf("got %q", got)
 	}
 }
 
