@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
@@ -28,8 +29,8 @@ func (e *Engine) Volume(ctx context.Context, runID, role string) (Volume, error)
 
 // Overlay creates a volume that is a copy-on-write view of layers. Nothing is mounted before a container that uses it starts.
 // Without redirect_dir a folder could not be renamed without copying it; userxattr would refuse that rename at all (overlayfs.rst).
-func (e *Engine) Overlay(ctx context.Context, runID string, layers wire.Layers) (Volume, error) {
-	return e.createVolume(ctx, runID, "merged", map[string]string{
+func (e *Engine) Overlay(ctx context.Context, runID, role string, layers wire.Layers) (Volume, error) {
+	return e.createVolume(ctx, runID, role, map[string]string{
 		"type":   "overlay",
 		"device": "overlay",
 		"o": "lowerdir=" + layers.Lower + ",upperdir=" + layers.Upper + ",workdir=" + layers.Work +
@@ -48,15 +49,13 @@ func (e *Engine) createVolume(ctx context.Context, runID, role string, options m
 	return Volume{Name: name, Mountpoint: res.Volume.Mountpoint}, nil
 }
 
-// The roles of a run's objects, in the order in which they must be removed: Podman refuses to remove a container whose namespaces
-// another one uses, and an overlay goes before its layers.
-var (
-	containerRoles = []string{"agent", "collector", "loader", "gateway"}
-	volumeRoles    = []string{"merged", "upper", "work", "lower"}
-)
+// containerRoles are in the order in which they must be removed: Podman refuses to remove a container whose namespaces another one uses.
+var containerRoles = []string{"agent", "collector", "loader", "gateway"}
 
 // objectName is the name of a run's container or volume. Names are all that the clean-up needs to know.
-func objectName(runID, role string) string { return "yolo-run-" + runID + "-" + role }
+func objectName(runID, role string) string { return namePrefix(runID) + role }
+
+func namePrefix(runID string) string { return "yolo-run-" + runID + "-" }
 
 // RemoveRun removes every container and volume of a run, in whatever state they are. What is not there is no error.
 func (e *Engine) RemoveRun(ctx context.Context, runID string) error {
@@ -69,12 +68,18 @@ func (e *Engine) RemoveRun(ctx context.Context, runID string) error {
 
 // RemoveVolumes removes the volumes of a run. Containers that use them must be gone.
 func (e *Engine) RemoveVolumes(ctx context.Context, runID string) error {
+	list, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("name", namePrefix(runID))})
+	if err != nil {
+		return fmt.Errorf("list volumes: %w", err)
+	}
 	var errs []error
-	for _, role := range volumeRoles {
-		name := objectName(runID, role)
-		_, err := e.client.VolumeRemove(ctx, name, client.VolumeRemoveOptions{Force: true})
+	for _, volume := range list.Items {
+		if !strings.HasPrefix(volume.Name, namePrefix(runID)) {
+			continue // the engine's filter matches anywhere in the name
+		}
+		_, err := e.client.VolumeRemove(ctx, volume.Name, client.VolumeRemoveOptions{Force: true})
 		if err != nil && !errdefs.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("remove volume %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("remove volume %s: %w", volume.Name, err))
 		}
 	}
 	return errors.Join(errs...)
