@@ -9,8 +9,8 @@ time=${1:?how long each runs, such as 10s}
 found=0
 while IFS=: read -r file test; do
   found=$((found + 1))
-  printf '==> %s %s\n' "$(dirname "$file")" "$test" >&2
-  go test -run '^$' -fuzz "^$test\$" -fuzztime "$time" "./$(dirname "$file")"
-done < <(git ls-files --cached --others --exclude-standard '*_test.go' |
-  xargs -r grep -HoE '^func Fuzz[A-Za-z0-9_]*' | sed 's/:func /:/' | sort)
+  printf '==> %s %s\n' "${file%/*}" "$test" >&2
+  go test -run '^$' -fuzz "^$test\$" -fuzztime "$time" "$(dirname "$file")"
+done < <(grep -roE --include='*_test.go' --exclude-dir=build '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort)
+((found > 0)) || { echo 'no fuzz test found' >&2 && exit 1; }
 printf '%d fuzz tests ran for %s each\n' "$found" "$time" >&2
