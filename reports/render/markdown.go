@@ -80,7 +80,7 @@ func (p *page) denials(m Model) {
 
 func denial(advice *adviser, d reports.Destination) []string {
 	return []string{
-		count(d.Count), code(destination(d)), text(string(d.Layer)), text(d.Reason), processes(d, 3),
+		count(d.Count), code(Target(d)), text(string(d.Layer)), text(d.Reason), processes(d, 3),
 		code(advice.flag(d)),
 	}
 }
@@ -92,7 +92,7 @@ func processes(d reports.Destination, most int) string {
 		if i == most {
 			break
 		}
-		s := Code(clip(command(q), 120)) + " (" + strconv.Itoa(q.PID) + ")"
+		s := Code(clip(Command(q), 120)) + " (" + strconv.Itoa(q.PID) + ")"
 		if len(q.Parents) > 0 {
 			s += " from " + Code(clip(q.Parents[0], 60))
 		}
@@ -156,7 +156,7 @@ func (p *page) network(r *reports.Report) {
 			row: func(i int) []string {
 				d := n.Destinations[i]
 				return []string{
-					text(string(d.Verdict)), count(d.Count), code(destination(d)), text(string(d.Layer)),
+					text(string(d.Verdict)), count(d.Count), code(Target(d)), text(string(d.Layer)),
 					size(d.BytesIn), size(d.BytesOut), processes(d, 1),
 				}
 			},

@@ -104,14 +104,14 @@ func (s *screen) denials(advice *adviser, label, color string, dests []reports.D
 		if i == terminalRows {
 			break
 		}
-		text := fmt.Sprintf("%s× %s (%s)", count(d.Count), destination(d), d.Layer)
+		text := fmt.Sprintf("%s× %s (%s)", count(d.Count), Target(d), d.Layer)
 		if d.Reason != "" {
 			text += ": " + d.Reason
 		}
 		s.put(s.label(label, color, i == 0), s.fit(text))
 		if len(d.Processes) > 0 {
 			q := d.Processes[0]
-			by := "by " + command(q) + " (process " + strconv.Itoa(q.PID) + ")"
+			by := "by " + Command(q) + " (process " + strconv.Itoa(q.PID) + ")"
 			if len(d.Processes) > 1 || d.MoreProcesses {
 				by += " and others"
 			}

@@ -81,8 +81,8 @@ func doubtful(r *reports.Report) bool {
 	return !r.Network.Complete && (r.Outcome != reports.Infrastructure || len(r.Network.Destinations) > 0)
 }
 
-// destination is host:port in one word, not escaped.
-func destination(d reports.Destination) string {
+// Target is host:port, or what there is of it. It is not escaped.
+func Target(d reports.Destination) string {
 	host := d.Name
 	if host == "" {
 		host = d.Addr
@@ -99,8 +99,8 @@ func destination(d reports.Destination) string {
 	return host
 }
 
-// command is what a process is called by: its command line, else its executable. Not escaped.
-func command(p reports.Process) string {
+// Command is what a process is called by: its command line, else its executable. It is not escaped.
+func Command(p reports.Process) string {
 	if p.Cmdline != "" {
 		return p.Cmdline
 	}
