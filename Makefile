@@ -55,8 +55,13 @@ build: bin/yolo-run bin/entrypoint ## Build bin/yolo-run and bin/entrypoint
 
 # Go knows best what is out of date.
 .PHONY: bin/yolo-run bin/entrypoint
-bin/yolo-run bin/entrypoint:
+bin/yolo-run bin/entrypoint: | go-version
 	$(GOBUILD) -o $@ ./cmd/$(@F)
+
+# Older ones cannot fetch the Go that go.mod asks for, and say so in words that nobody understands.
+.PHONY: go-version
+go-version:
+	@go env GOTOOLCHAIN 2>/dev/null | grep -q . || { echo 'error: Go 1.21 or newer must be in PATH; it fetches what else it needs' >&2; exit 1; }
 
 .PHONY: images
 images: bin/entrypoint ## Build the container images
@@ -79,7 +84,7 @@ clean: ## Remove what was built; images stay
 	rm -rf bin build
 
 # Tools have modules of their own: their dependencies never meet those of the product, nor each other's.
-$(TOOLS)/%: .ci/tools/%/go.mod .ci/tools/%/go.sum
+$(TOOLS)/%: .ci/tools/%/go.mod .ci/tools/%/go.sum | go-version
 	@echo "==> building $* from source; the first time takes a minute or two" >&2
 	go build -C .ci/tools/$* -o $(CURDIR)/$(TOOLS)/ tool
 	@touch $@

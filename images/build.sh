@@ -86,7 +86,11 @@ image() {
   for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [[ -z ${!variable:-} ]] || arguments+=(--build-arg "$variable")
   done
+  local old
+  old=$("$docker" image inspect --format '{{.Id}}' "$tag" 2>/dev/null || true)
   build "$name" "${arguments[@]}"
+  # Without its name the one before is only disk space, unless something runs from it.
+  [[ -z $old ]] || "$docker" image rm "$old" >/dev/null 2>&1 || true
 }
 
 # context DIR [FILE…]: the files of images/DIR, the FILEs, and what the fetch stage needs to know of this network.

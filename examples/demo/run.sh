@@ -33,9 +33,10 @@ git -C "$workspace" apply --stat "$out/changes.patch"
 title "What it tried to reach"
 # The events are JSON, one a line, so control characters in them are escaped.
 field() { grep -o "\"$1\":\"[^\"]*\"" | head -n 1 | cut -d '"' -f 4; }
-grep '"verdict":"deny"' "$out/network.jsonl" | while read -r event; do
+denied=$(grep '"verdict":"deny"' "$out/network.jsonl") || { echo "the report should have a denied attempt, and has none" >&2 && exit 1; }
+while read -r event; do
   printf '  denied  %-24s %-5s by %s\n' "$(field name <<<"$event")" "$(field layer <<<"$event")" "$(field exe <<<"$event")"
-done
+done <<<"$denied"
 
 title "Everything is in ${out/#$PWD\//}"
 ls "$out"
