@@ -79,3 +79,5 @@ func remoteAddr(conn *net.TCPConn) netip.AddrPort {
 	}
 	return netip.AddrPort{}
 }
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
