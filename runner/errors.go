@@ -82,8 +82,14 @@ func (e *SignalError) Name() string {
 // ExitCode is the shell's convention for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM.
 func (e *SignalError) ExitCode() int { return 128 + int(e.Signal) }
 
+// coded is an error that knows the exit code of the process, such as [SignalError].
+type coded interface {
+	error
+	ExitCode() int
+}
+
 // ExitCode maps the end of a run, or of any subcommand, to the exit code of the process. A report knows its own; without one,
-// a usage error is 2, a signal 130 or 143, and everything else is 125: the run did not take place.
+// a usage error is 2, an error with an ExitCode method (130 or 143 for a signal) that, and everything else 125: the run did not take place.
 func ExitCode(rep *reports.Report, err error) int {
 	if rep != nil && (err == nil || rep.ExitCode != 0) {
 		return rep.ExitCode
@@ -94,8 +100,8 @@ func ExitCode(rep *reports.Report, err error) int {
 	if _, ok := errors.AsType[*UsageError](err); ok {
 		return ExitUsage
 	}
-	if signal, ok := errors.AsType[*SignalError](err); ok {
-		return signal.ExitCode()
+	if c, ok := errors.AsType[coded](err); ok {
+		return c.ExitCode()
 	}
 	return ExitInfrastructure
 }
@@ -104,7 +110,7 @@ func ExitCode(rep *reports.Report, err error) int {
 func quoteShort(s string) string {
 	const limit = 80
 	if len(s) > limit {
-		return strconv.QuoteToASCII(s[:limit]) + "…"
+		return strconv.Quote(s[:limit]) + "…"
 	}
-	return strconv.QuoteToASCII(s)
+	return strconv.Quote(s)
 }

@@ -97,6 +97,7 @@ func (c Config) validateNames(f *faults) {
 }
 
 func wordPattern() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@+\-\[\]]*$`) }
+
 func platformPattern() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
 }

@@ -199,9 +199,9 @@ func ParseSecret(entry string) (Secret, error) {
 
 func (c Config) validateSecrets(f *faults, machine host) {
 	for _, entry := range c.Secrets {
-		name, _, _ := strings.Cut(entry, "=")
-		if !variablePattern().MatchString(name) {
-			name = ""
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok || !variablePattern().MatchString(name) {
+			name = "" // it may be the secret itself
 		}
 		secret, err := ParseSecret(entry)
 		if err == nil {

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+func (a *app) doctorCommand() *cobra.Command {
+	flags := newFlagValues()
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check what a run needs: engine, kernel, overlay, firewall, git, disk",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l := load(flags, a.environ)
+			l.cfg.Version = a.version
+			a.warnUnknown(l)
+			if err := errors.Join(l.faults...); err != nil {
+				return err
+			}
+			l.cfg.SetDefaults()
+			return runner.Doctor(cmd.Context(), l.cfg, a.streams)
+		},
+	}
+	flags.register(cmd, settings(new(runner.Defaults())))
+	return cmd
+}
+
+func (a *app) cleanCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "clean",
+		Short: "Remove what dead runs of this machine left on the engine",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runner.Clean(cmd.Context(), a.streams)
+		},
+	}
+}

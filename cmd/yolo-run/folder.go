@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/reports/render"
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "diff [FOLDER]",
+		Short: "Print the patch of a run (default: the latest)",
+		Args:  oneFolder,
+		RunE: func(_ *cobra.Command, args []string) error {
+			folder, err := runFolder(args)
+			if err != nil {
+				return err
+			}
+			patch, err := os.Open(filepath.Join(folder, "changes.patch"))
+			if errors.Is(err, os.ErrNotExist) {
+				a.logger().Info("the run changed nothing", "folder", folder)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			defer patch.Close()
+			return a.copyPatch(patch)
+		},
+	}
+}
+
+// copyPatch writes the patch as it is into a pipe or a file. On a terminal it is text by the agent, and nothing in it may act.
+func (a *app) copyPatch(patch io.Reader) error {
+	if !isTerminal(a.streams.Out) {
+		_, err := io.Copy(a.streams.Out, patch)
+		return err
+	}
+	return eachLine(patch, func(line string) error {
+		_, err := fmt.Fprintln(a.streams.Out, render.Visible(line))
+		return err
+	})
+}
+
+func (a *app) reportCommand() *cobra.Command {
+	var asJSON, asMarkdown bool
+	cmd := &cobra.Command{
+		Use:   "report [FOLDER] [--json|--markdown]",
+		Short: "Print the report of a run (default: the latest)",
+		Args:  oneFolder,
+		RunE: func(_ *cobra.Command, args []string) error {
+			folder, err := runFolder(args)
+			if err != nil {
+				return err
+			}
+			report, err := readReport(folder)
+			if err != nil {
+				return err
+			}
+			model := render.Model{Report: report, Dir: folder}
+			switch {
+			case asJSON:
+				return report.Write(a.streams.Out)
+			case asMarkdown:
+				return render.Markdown{}.Render(a.streams.Out, model)
+			}
+			return render.Terminal{Color: runner.Colour(a.streams.Out, os.Getenv)}.Render(a.streams.Out, model)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print report.json")
+	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print it as Markdown")
+	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
+	return cmd
+}
+
+// oneFolder takes the output folder of a run, or nothing.
+func oneFolder(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &runner.UsageError{Option: cmd.CommandPath(), Value: args[1], Err: errors.New("one folder is enough")}
+	}
+	return nil
+}
+
+// runFolder is the folder that was named, or that of the latest run.
+func runFolder(args []string) (string, error) {
+	if len(args) == 1 {
+		if _, err := os.Stat(args[0]); err != nil {
+			return "", fileFault("folder", args[0], err)
+		}
+		return args[0], nil
+	}
+	latest, err := runner.LatestRun()
+	if err != nil {
+		return "", err
+	}
+	folder, err := filepath.EvalSymlinks(latest)
+	if err != nil {
+		return "", &runner.UsageError{
+			Option: "folder", Value: latest, Err: errors.New("there is no latest run"), Hint: "name the folder that --out of the run named",
+		}
+	}
+	return folder, nil
+}
+
+func readReport(folder string) (*reports.Report, error) {
+	name := filepath.Join(folder, "report.json")
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, fileFault("report", name, err)
+	}
+	defer in.Close()
+	report, err := reports.ReadReport(in)
+	if err != nil {
+		return nil, &runner.UsageError{Option: "report", Value: name, Err: err}
+	}
+	return report, nil
+}

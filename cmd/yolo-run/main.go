@@ -1,0 +1,28 @@
+// Command yolo-run runs a coding agent in a firewalled container without privileges and hands back a patch and a report.
+//
+// Everything about a run is decided by package runner; this package turns defaults, configuration file, environment and flags into one
+// [runner.Config], and errors into exit codes.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+var version = "dev" // set by the linker
+
+func main() {
+	os.Exit(run(os.Args[1:], runner.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
+
+// run executes one command line and returns the exit code of the process.
+func run(args []string, streams runner.Streams) int {
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	app := &app{streams: streams, environ: os.Environ(), version: version}
+	err := app.execute(ctx, args)
+	app.printFaults(err)
+	return runner.ExitCode(app.report, err)
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/yolo-run/yolo-run/entrypoint/policy"
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/reports/render"
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+func (a *app) policyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Ask what a network policy allows, without a run",
+		Args:  noArguments,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.policyCheckCommand(), a.policySuggestCommand())
+	return cmd
+}
+
+func (a *app) policyCheckCommand() *cobra.Command {
+	return a.policyLogCommand("check", "Say which recorded attempts a policy would deny; exit code 1 when there are any", a.policyCheck)
+}
+
+func (a *app) policySuggestCommand() *cobra.Command {
+	return a.policyLogCommand("suggest", "Print the flags that would allow what was denied", a.policySuggest)
+}
+
+// policyLogCommand is a verb that replays a network.jsonl against the policy of the flags.
+func (a *app) policyLogCommand(name, short string, replay func(policy.Spec, []reports.Destination) error) *cobra.Command {
+	flags := newFlagValues()
+	var log string
+	cmd := &cobra.Command{
+		Use:   name + " [--log FILE] [--allowed-domain HOST]...",
+		Short: short,
+		Args:  noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			spec, err := a.policyOf(flags)
+			if err != nil {
+				return err
+			}
+			destinations, err := readDestinations(log)
+			if err != nil {
+				return err
+			}
+			return replay(spec, destinations)
+		},
+	}
+	var list []setting
+	for _, s := range settings(new(runner.Defaults())) {
+		switch s.name {
+		case "allowed-domain", "denied-domain", "allowed-internal", "egress":
+			list = append(list, s)
+		}
+	}
+	flags.register(cmd, list)
+	cmd.Flags().StringVar(&log, "log", "", "network.jsonl of a run (default: of the latest run)")
+	return cmd
+}
+
+// policyOf reads the policy from all layers, as a run would.
+func (a *app) policyOf(flags *flagValues) (policy.Spec, error) {
+	l := load(flags, a.environ)
+	a.warnUnknown(l)
+	spec, err := l.cfg.PolicySpec()
+	for _, fault := range flatten(err) {
+		l.faults = append(l.faults, l.attribute(fault))
+	}
+	if err := errors.Join(l.faults...); err != nil {
+		return policy.Spec{}, err
+	}
+	parsed, err := policy.Parse(spec)
+	if err != nil {
+		return policy.Spec{}, &runner.UsageError{Option: "--egress", Value: string(spec.Egress), Err: err}
+	}
+	return parsed.Spec(), nil
+}
+
+// readDestinations groups the events of a run. The log is untrusted: what the agent asked for stands in it.
+func readDestinations(log string) ([]reports.Destination, error) {
+	if log == "" {
+		latest, err := runner.LatestRun()
+		if err != nil {
+			return nil, err
+		}
+		log = filepath.Join(latest, "network.jsonl")
+	}
+	in, err := os.Open(log)
+	if err != nil {
+		return nil, fileFault("--log", log, err)
+	}
+	defer in.Close()
+	collector := reports.NewCollector(io.Discard)
+	if err := reports.ReadEvents(in, collector.Add); err != nil {
+		return nil, &runner.UsageError{Option: "--log", Value: log, Err: err}
+	}
+	network, err := collector.Finish(nil)
+	return network.Destinations, err
+}
+
+func fileFault(option, name string, err error) error {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok {
+		err = pathErr.Err
+	}
+	return &runner.UsageError{Option: option, Value: name, Err: err}
+}
+
+// deniedError is how `policy check` ends when something would be denied.
+type deniedError struct{ denied, all int }
+
+func (e *deniedError) Error() string {
+	return fmt.Sprintf("%d of %d destinations would be denied", e.denied, e.all)
+}
+
+// ExitCode is not that of a fault.
+func (e *deniedError) ExitCode() int { return 1 }
+
+func (a *app) policyCheck(spec policy.Spec, destinations []reports.Destination) error {
+	p, err := policy.Parse(spec)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(a.streams.Out, 0, 0, 2, ' ', 0)
+	denied := 0
+	for _, d := range destinations {
+		verdict := decide(p, d)
+		if verdict.Verdict == reports.Allow {
+			continue
+		}
+		denied++
+		fmt.Fprintf(table, "%s\t%s\t%d×\t%s\n", verdict.Verdict, render.Log(nameOf(d)), d.Count, render.Log(verdict.Reason))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if denied > 0 {
+		return &deniedError{denied: denied, all: len(destinations)}
+	}
+	return nil
+}
+
+// decide asks the policy about one destination, as far as a policy decides: what a name resolves to is known only in a run.
+func decide(p *policy.Policy, d reports.Destination) policy.Verdict {
+	switch d.Layer {
+	case reports.LayerDNS:
+		return p.Name(d.Name)
+	case reports.LayerTLS, reports.LayerHTTP, reports.LayerTCP:
+	default:
+		return policy.Verdict{Verdict: reports.Deny, Reason: "only TCP can be allowed, not " + string(d.Layer)}
+	}
+	port := uint16(max(0, min(d.Port, 1<<16-1)))
+	if d.Name != "" {
+		return p.Connect(d.Name, port)
+	}
+	addr, err := netip.ParseAddr(d.Addr)
+	if err != nil {
+		return policy.Verdict{Verdict: reports.Deny, Reason: "neither a name nor an address was recorded"}
+	}
+	return p.Literal(netip.AddrPortFrom(addr, port))
+}
+
+func nameOf(d reports.Destination) string {
+	name := d.Name
+	if name == "" {
+		name = d.Addr
+	}
+	switch {
+	case name == "":
+		return string(d.Layer)
+	case d.Port == 0:
+		return name
+	case strings.Contains(name, ":"):
+		return fmt.Sprintf("[%s]:%d", name, d.Port)
+	}
+	return fmt.Sprintf("%s:%d", name, d.Port)
+}
+
+// policySuggest prints the flags that would have to be added to the policy, each once, and says of the rest that no flag helps.
+func (a *app) policySuggest(spec policy.Spec, destinations []reports.Destination) error {
+	have := reports.Policy{
+		Egress: string(policy.Enforce), AllowedDomains: spec.Allow, DeniedDomains: spec.Deny, AllowedInternal: spec.Internal,
+	}
+	seen := map[string]bool{}
+	hopeless := 0
+	for _, d := range destinations {
+		if d.Verdict == reports.Allow {
+			continue
+		}
+		flag := render.Flag(have, d)
+		switch {
+		case flag == "":
+			hopeless++
+		case !seen[flag]:
+			seen[flag] = true
+			if _, err := fmt.Fprintln(a.streams.Out, flag); err != nil {
+				return err
+			}
+		}
+	}
+	if hopeless > 0 {
+		a.logger().Info("destinations that no flag would allow, or that this policy allows already", "count", hopeless)
+	}
+	return nil
+}
