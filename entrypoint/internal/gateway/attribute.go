@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/yolo-run/yolo-run/reports"
+)
+
+const (
+	// searchTime bounds one search, searchWait what a caller waits for its turn.
+	searchTime = 20 * time.Millisecond
+	searchWait = 100 * time.Millisecond
+	// searchShare is the part of the time that searches may take in the long run, searchBurst how much may be saved up: an agent that
+	// floods the gateway loses the names of its processes in the report, not the report.
+	searchShare = 0.2
+	searchBurst = 500 * time.Millisecond
+	// searchQueue is how many callers may wait.
+	searchQueue = 64
+	// foundTime is how long an answer is good: sockets of one process come in bursts, and numbers are used again.
+	foundTime = time.Second
+	// maxFound bounds the answers that are kept.
+	maxFound = 1024
+)
+
+// finder finds the process behind a socket of the agent's.
+//
+// The gateway has no DAC capability (with CAP_DAC_READ_SEARCH a file of the host can be opened by handle), so that root may not
+// look into /proc/PID/fd of another user. The searching thread takes the agent's user and group for the file system only
+// (setfsuid); as root it sees those processes that are not dumpable, whose folders belong to root.
+type finder struct {
+	uid, gid int
+	now      func() time.Time
+	searches chan search
+
+	// The rest belongs to the searching thread.
+	found  map[socket]finding
+	saved  time.Duration
+	last   time.Time
+	recent []int // processes that were found last, newest first
+}
+
+var _ attributor = (*finder)(nil)
+
+type socket struct {
+	network       string
+	local, remote netip.AddrPort
+}
+
+type finding struct {
+	process *reports.Process
+	expires time.Time
+}
+
+type search struct {
+	socket
+	reply chan *reports.Process
+}
+
+func newFinder(uid, gid int) *finder {
+	return &finder{uid: uid, gid: gid, now: time.Now, searches: make(chan search, searchQueue), found: map[socket]finding{}, saved: searchBurst}
+}
+
+// Process implements attributor. It returns nil after a tenth of a second, or at once when too many wait.
+func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.Process {
+	s := search{socket: socket{network, unmap(local), unmap(remote)}, reply: make(chan *reports.Process, 1)}
+	if network == "udp" {
+		s.remote = netip.AddrPort{} // one socket may send to many
+	}
+	select {
+	case f.searches <- s:
+	default:
+		return nil
+	}
+	timeout := time.NewTimer(searchWait)
+	defer timeout.Stop()
+	select {
+	case p := <-s.reply:
+		return p
+	case <-timeout.C:
+		return nil
+	}
+}
+
+// run searches until done is closed. Its thread ends with it: it is never given back with other credentials.
+func (f *finder) run(done <-chan struct{}) {
+	runtime.LockOSThread()
+	f.last = f.now()
+	for {
+		select {
+		case s := <-f.searches:
+			s.reply <- f.answer(s.socket)
+		case <-done:
+			return
+		}
+	}
+}
+
+// answer looks in what was found a moment ago, then searches if there is time to spend.
+func (f *finder) answer(s socket) *reports.Process {
+	start := f.now()
+	if known, ok := f.found[s]; ok && start.Before(known.expires) {
+		return known.process
+	}
+	f.saved = min(searchBurst, f.saved+time.Duration(float64(start.Sub(f.last))*searchShare))
+	f.last = start
+	if f.saved <= 0 {
+		return nil
+	}
+	p := f.find(s, start.Add(searchTime))
+	f.saved -= f.now().Sub(start)
+	if len(f.found) >= maxFound {
+		clear(f.found)
+	}
+	f.found[s] = finding{process: p, expires: start.Add(foundTime)}
+	return p
+}
+
+// find runs on the locked thread.
+func (f *finder) find(s socket, deadline time.Time) *reports.Process {
+	inode := findSocket(s)
+	if inode == "" {
+		return nil
+	}
+	candidates := append(append([]int(nil), f.recent...), processes()...)
+	var refused []int
+	pid := 0
+	f.as(f.uid, f.gid, func() { pid, refused = f.holder(candidates, inode, deadline) })
+	if pid == 0 {
+		pid, _ = f.holder(refused, inode, deadline)
+	}
+	if pid == 0 {
+		return nil
+	}
+	f.remember(pid)
+	var p *reports.Process
+	f.as(f.uid, f.gid, func() { p = describe(pid) })
+	if p.Exe == "" {
+		p = describe(pid)
+	}
+	return p
+}
+
+// as runs fn with another identity towards the file system. The system calls cannot fail visibly: they return the identity before.
+// A wrong one only means that less is found.
+func (f *finder) as(uid, gid int, fn func()) {
+	_, _ = unix.SetfsgidRetGid(gid)
+	_, _ = unix.SetfsuidRetUid(uid)
+	defer func() {
+		_, _ = unix.SetfsuidRetUid(0)
+		_, _ = unix.SetfsgidRetGid(0)
+	}()
+	fn()
+}
+
+// holder returns the first process that holds the socket, and those that may not be looked into with the identity of the moment.
+func (f *finder) holder(pids []int, inode string, deadline time.Time) (pid int, refused []int) {
+	for _, pid := range pids {
+		if f.now().After(deadline) {
+			return 0, refused
+		}
+		holds, err := holdsSocket(pid, inode)
+		if holds {
+			return pid, nil
+		}
+		if err != nil {
+			refused = append(refused, pid)
+		}
+	}
+	return 0, refused
+}
+
+// maxRecent is how many processes are looked at first.
+const maxRecent = 8
+
+func (f *finder) remember(pid int) {
+	recent := []int{pid}
+	for _, other := range f.recent {
+		if other != pid && len(recent) < maxRecent {
+			recent = append(recent, other)
+		}
+	}
+	f.recent = recent
+}

@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
+)
+
+// routes is what the namespace knows of its surroundings.
+type routes struct {
+	nextHop netip.Addr // of the default route; invalid where there is none
+}
+
+// parseRoutes reads /proc/net/route: name, destination, gateway … mask, in the machine's order.
+func parseRoutes(r io.Reader) routes {
+	const destination, gateway, mask = 1, 2, 7
+	var found routes
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) <= mask || fields[destination] != "00000000" || fields[mask] != "00000000" {
+			continue
+		}
+		raw, err := hex.DecodeString(fields[gateway])
+		if err != nil || len(raw) != 4 {
+			continue
+		}
+		if hop := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, binary.NativeEndian.Uint32(raw)))); !hop.IsUnspecified() {
+			found.nextHop = hop
+		}
+	}
+	return found
+}
+
+// parseResolvConf returns the servers of a resolv.conf. It is read once, before the agent exists: the agent's container shares the file.
+func parseResolvConf(r io.Reader) []netip.AddrPort {
+	var servers []netip.AddrPort
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 || fields[0] != "nameserver" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(fields[1]); err == nil {
+			servers = append(servers, netip.AddrPortFrom(addr, dnsPort))
+		}
+	}
+	return servers
+}
+
+const dnsPort = 53
+
+// parseServers reads addresses with or without a port.
+func parseServers(list []string) ([]netip.AddrPort, error) {
+	var servers []netip.AddrPort
+	for _, s := range list {
+		if addr, err := netip.ParseAddr(s); err == nil {
+			servers = append(servers, netip.AddrPortFrom(addr, dnsPort))
+			continue
+		}
+		server, err := netip.ParseAddrPort(s)
+		if err != nil {
+			return nil, fmt.Errorf("resolver %q: %w", s, err)
+		}
+		servers = append(servers, server)
+	}
+	return servers, nil
+}
+
+// engineResolverPort finds where the engine's resolver really listens, in /proc/net/udp; where it does not run, any port is as good.
+func engineResolverPort(r io.Reader) uint16 {
+	const elsewhere = 1053
+	engine := netip.MustParseAddr(firewall.EngineResolver)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 2 {
+			continue
+		}
+		if local, ok := parseProcAddr([]byte(fields[1])); ok && local.Addr() == engine {
+			return local.Port()
+		}
+	}
+	return elsewhere
+}
+
+// readWith opens a file for a parser.
+func readWith[T any](path string, parse func(io.Reader) T) (T, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer func() { _ = file.Close() }()
+	return parse(file), nil
+}
+
+// listeners are the gateway's own, on [firewall.ListenAddr]; their ports are what the rules redirect to.
+type listeners struct {
+	dnsUDP *net.UDPConn
+	dnsTCP *net.TCPListener
+	proxy  *net.TCPListener
+}
+
+// listenTries is how often a free UDP port may turn out to be taken for TCP.
+const listenTries = 16
+
+func listenAll() (*listeners, error) {
+	addr := netip.AddrPortFrom(netip.MustParseAddr(firewall.ListenAddr), 0)
+	proxy, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, err
+	}
+	for range listenTries {
+		var udp *net.UDPConn
+		if udp, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(addr)); err != nil {
+			continue
+		}
+		var tcp *net.TCPListener
+		if tcp, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(localOf(udp.LocalAddr()))); err != nil {
+			_ = udp.Close()
+			continue
+		}
+		return &listeners{dnsUDP: udp, dnsTCP: tcp, proxy: proxy}, nil
+	}
+	_ = proxy.Close()
+	return nil, err
+}
+
+// localOf is the address of one of our own sockets.
+func localOf(a net.Addr) netip.AddrPort { return netip.MustParseAddrPort(a.String()) }
+
+func (l *listeners) ports() firewall.Config {
+	return firewall.Config{DNSPort: localOf(l.dnsUDP.LocalAddr()).Port(), ProxyPort: localOf(l.proxy.Addr()).Port()}
+}

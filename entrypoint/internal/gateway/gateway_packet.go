@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
+)
+
+// packetQueue holds refused packets while their processes are searched for.
+const packetQueue = 4096
+
+// packetLog turns refused packets into events. The reader of the kernel's messages only queues, so that the kernel's buffer stays
+// empty; what does not fit is in the rules' counters.
+type packetLog struct {
+	log    *firewall.Log
+	queue  chan firewall.Packet
+	stop   chan struct{} // closed when nothing more is read: what is queued is still recorded
+	worked chan struct{} // closed when the last event is recorded
+	done   chan struct{} // ends the finder
+}
+
+// listenPackets starts reading, and the thread that finds processes.
+func listenPackets(ledger *ledger, finder *finder) (*packetLog, error) {
+	loopback, err := net.InterfaceByName("lo")
+	if err != nil {
+		return nil, fmt.Errorf("loopback device: %w", err)
+	}
+	p := &packetLog{
+		queue: make(chan firewall.Packet, packetQueue),
+		stop:  make(chan struct{}), worked: make(chan struct{}), done: make(chan struct{}),
+	}
+	// Not the context of the run: what was refused is recorded to the end.
+	p.log, err = firewall.Listen(context.Background(), func(packet firewall.Packet) {
+		select {
+		case p.queue <- packet:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	go finder.run(p.done)
+	go p.work(func(packet firewall.Packet) {
+		e := packetEvent(packet, uint32(loopback.Index)) //nolint:gosec // an index is small and positive
+		if network := networkOf(packet); network != "" {
+			e.Process = finder.Process(network, packet.Src, packet.Dst)
+		}
+		ledger.recordPacket(e)
+	})
+	return p, nil
+}
+
+func (p *packetLog) work(record func(firewall.Packet)) {
+	defer close(p.worked)
+	for {
+		select {
+		case packet := <-p.queue:
+			record(packet)
+			continue
+		case <-p.stop:
+		}
+		for len(p.queue) > 0 { // a last one that the reader adds now is in the counters
+			record(<-p.queue)
+		}
+		return
+	}
+}
+
+// finish waits, for a short while, until as many packets were seen as the rules counted, and until all are recorded.
+func (p *packetLog) finish(counted int64, wait time.Duration) error {
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for late := false; p.log.Seen() < counted && !late; {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			late = true
+		}
+	}
+	if err := p.log.Close(); err != nil {
+		return err
+	}
+	close(p.stop)
+	<-p.worked
+	close(p.done)
+	return nil
+}
