@@ -48,8 +48,7 @@ set_up() {
   if [[ $(cat /sys/module/apparmor/parameters/enabled 2>/dev/null) == Y ]] && ! command -v apparmor_parser >/dev/null; then
     packages+=(apparmor)
   fi
-  # None at all, or, where an engine listens, none that it understands.
-  if ! command -v docker >/dev/null || listening; then client='the docker client'; fi
+  if needs_client; then client='the docker client'; fi
 
   [[ -z ${packages[*]}$client ]] || plan+=("install ${packages[*]}${packages[*]:+${client:+ and }}$client")
   listening || plan+=("start dockerd")
@@ -59,14 +58,17 @@ set_up() {
 
   [[ -z ${packages[*]} ]] || install_packages "${packages[@]}"
   # Some releases have the client in docker.io, in newer ones it is a package of its own, which docker.io only recommends.
-  if [[ -n $client ]]; then
+  hash -r
+  if needs_client; then
     if known_package docker-cli; then install_packages docker-cli; else install_packages docker.io; fi
   fi
-  hash -r
   listening || start
   wait_for_answer
   ((EUID == 0)) || in_group_file || as_root usermod -aG docker "$(id -un)"
 }
+
+# There is none at all, or, where an engine listens, none that it understands.
+needs_client() { ! command -v docker >/dev/null || { listening && [[ -z $(engine_client) ]]; }; }
 
 in_group_file() { getent group docker | cut -d: -f4 | tr , '\n' | grep -Fxq "$(id -un)"; }
 
