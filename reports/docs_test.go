@@ -26,9 +26,9 @@ func fields(typ reflect.Type, names []string) []string {
 	case reflect.Pointer, reflect.Slice:
 		return fields(typ.Elem(), names)
 	case reflect.Struct:
-		for i := range typ.NumField() {
-			if name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ","); name != "" {
-				names = fields(typ.Field(i).Type, append(names, name))
+		for f := range typ.Fields() {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				names = fields(f.Type, append(names, name))
 			}
 		}
 	}

@@ -160,7 +160,7 @@ func reportSchema(t *testing.T) *jsonschema.Schema {
 	s.Schema = draft
 	s.ID = "https://github.com/yolo-run/yolo-run/raw/main/reports/report.schema.json"
 	s.Title = "report.json of yolo-run"
-	s.Properties["schema"].Const = jsonschema.Ptr[any](Schema)
+	s.Properties["schema"].Const = new(any(Schema))
 	s.Properties["outcome"].Enum = []any{Cancelled, Infrastructure, Timeout, Budget, PolicyFailed, AgentFailed, NoChanges, Success}
 	return s
 }
@@ -175,7 +175,7 @@ func eventSchema(t *testing.T) *jsonschema.Schema {
 	s.Schema = draft
 	s.ID = "https://github.com/yolo-run/yolo-run/raw/main/reports/network.schema.json"
 	s.Title = "one line of yolo-run's network.jsonl"
-	s.Properties["count"].Minimum = jsonschema.Ptr(1.0)
+	s.Properties["count"].Minimum = new(1.0)
 	return s
 }
 
@@ -205,8 +205,7 @@ func finish(s *jsonschema.Schema, typ reflect.Type, docs map[string]string) {
 		if s.Description == "" {
 			s.Description = docs[typ.Name()]
 		}
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			p := s.Properties[name]
 			p.Description = docs[typ.Name()+"."+f.Name]

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -84,7 +85,10 @@ func tcpPort(d reports.Destination) (port uint16, ok bool) {
 	case reports.LayerDNS:
 		return 0, true
 	case reports.LayerTLS, reports.LayerHTTP, reports.LayerTCP:
-		return uint16(d.Port), d.Port > 0 && d.Port <= 65535
+		if d.Port <= 0 || d.Port > math.MaxUint16 {
+			return 0, false
+		}
+		return uint16(d.Port), true
 	default:
 		return 0, false
 	}

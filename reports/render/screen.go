@@ -23,7 +23,7 @@ func (s *screen) row(label, color, text string) {
 	label = s.label(label, color, true)
 	width := s.width - indent
 	var line []rune
-	for _, word := range strings.Fields(Log(clip(text, paragraph))) {
+	for word := range strings.FieldsSeq(Log(clip(text, paragraph))) {
 		if len(line) > 0 && len(line)+1+utf8.RuneCountInString(word) > width {
 			s.put(label, string(line))
 			label, line = "", nil
