@@ -1,8 +1,9 @@
 package runner
 
 import (
-	"slices"
 	"time"
+
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
 // The names of agents that Config.Agent knows. AgentCommand stands for a command that the user gave behind --.
@@ -21,6 +22,7 @@ func Defaults() Config {
 		Pull:          "missing",
 		Workspace:     ".",
 		WorkspaceMode: "auto",
+		Hide:          workspace.DefaultHide(),
 		Egress:        "enforce",
 		Timeout:       30 * time.Minute,
 		Memory:        6 * gib,
@@ -36,8 +38,7 @@ func Defaults() Config {
 	}
 }
 
-// SetDefaults fills every field that is still zero, those that depend on others too. Hide stays nil where the user said nothing, because
-// the workspace knows its own patterns. It may be called more than once.
+// SetDefaults fills every field that is still zero, those that depend on others too. An empty list that is not nil hides nothing. It may be called more than once.
 func (c *Config) SetDefaults() {
 	d := Defaults()
 	setDefault(&c.Pull, d.Pull)
@@ -54,8 +55,11 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.MaxPatchFiles, d.MaxPatchFiles)
 	setDefault(&c.LogLevel, d.LogLevel)
 	setDefault(&c.LogFormat, d.LogFormat)
+	if c.Hide == nil {
+		c.Hide = d.Hide
+	}
 	if len(c.FailOn) == 0 {
-		c.FailOn = slices.Clone(d.FailOn)
+		c.FailOn = d.FailOn
 	}
 	c.setDerived()
 }

@@ -115,7 +115,7 @@ func (h host) mayShare(p string) error {
 		}
 	}
 	for _, home := range h.homes {
-		if within(p, real(home)) {
+		if within(p, realPath(home)) {
 			return fmt.Errorf("%s is or holds your home folder, with its keys and tokens; name the folder below it that the agent needs", p)
 		}
 	}
@@ -135,16 +135,16 @@ func (h host) isBelowHome(p string) bool {
 // mayShareByEnvironment refuses what this session's environment points to: engine sockets, the session's runtime folder, and the
 // files by which later steps of a CI job are told what to do.
 func (h host) mayShareByEnvironment(p string) error {
-	if dir := h.getenv("XDG_RUNTIME_DIR"); dir != "" && (within(real(dir), p) || within(p, real(dir))) {
+	if dir := h.getenv("XDG_RUNTIME_DIR"); dir != "" && (within(realPath(dir), p) || within(p, realPath(dir))) {
 		return fmt.Errorf("%s is or holds XDG_RUNTIME_DIR, with your session's sockets", p)
 	}
-	if socket := socketOf(h.getenv("DOCKER_HOST")); socket != "" && within(p, real(socket)) {
+	if socket := socketOf(h.getenv("DOCKER_HOST")); socket != "" && within(p, realPath(socket)) {
 		return fmt.Errorf("%s is or holds the engine's socket", p)
 	}
 	for _, name := range []string{
 		"RUNNER_TEMP", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH",
 	} {
-		if value := h.getenv(name); value != "" && within(p, real(value)) {
+		if value := h.getenv(name); value != "" && within(p, realPath(value)) {
 			return fmt.Errorf("%s is or holds %s, which steers the CI job", p, name)
 		}
 	}
@@ -159,8 +159,8 @@ func socketOf(dockerHost string) string {
 	return u.Path
 }
 
-// real resolves symlinks where it can; a path that does not exist is compared as it is written.
-func real(p string) string {
+// realPath resolves symlinks where it can; a path that does not exist is compared as it is written.
+func realPath(p string) string {
 	if resolved, err := filepath.EvalSymlinks(p); err == nil {
 		return resolved
 	}

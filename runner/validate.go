@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -164,23 +164,28 @@ func (c Config) validateLimits(f *faults) {
 	}
 }
 
-// validatePatterns checks globs, which are relative to the workspace. ** stands for any number of folders.
+// validatePatterns checks globs, which are written as in a .gitignore.
 func (c Config) validatePatterns(f *faults) {
 	for _, o := range []struct {
 		option   string
 		patterns []string
 	}{{"--hide", c.Hide}, {"--protect", c.Protect}} {
 		for _, pattern := range o.patterns {
-			bare := strings.TrimPrefix(pattern, "!")
-			_, err := filepath.Match(bare, "")
-			switch {
-			case bare == "" || err != nil:
-				f.addf(o.option, pattern, "not a pattern; write it like *.pem or secrets/**")
-			case filepath.IsAbs(bare) || slices.Contains(strings.Split(bare, "/"), ".."):
-				f.addf(o.option, pattern, "must be relative to the workspace")
+			if !isPattern(pattern) {
+				f.addf(o.option, pattern, "not a pattern below the workspace; write it like *.pem or secrets/**")
 			}
 		}
 	}
+}
+
+func isPattern(pattern string) bool {
+	pattern = strings.Trim(strings.TrimPrefix(strings.TrimPrefix(pattern, "!"), "./"), "/")
+	for part := range strings.SplitSeq(pattern, "/") {
+		if _, err := path.Match(part, ""); err != nil || part == "" || part == ".." {
+			return false
+		}
+	}
+	return true
 }
 
 func (c Config) validateEnv(f *faults) {

@@ -84,8 +84,9 @@ func TestValidateNamesTheFlag(t *testing.T) {
 		{"--max-cost-usd", func(c *runner.Config) { c.MaxCostUSD = math.NaN() }, "negative"},
 		{"--max-patch-files", func(c *runner.Config) { c.MaxPatchFiles = -1 }, "at least 1"},
 		{"--hide", func(c *runner.Config) { c.Hide = []string{"[a"} }, "not a pattern"},
-		{"--hide", func(c *runner.Config) { c.Hide = []string{"../x"} }, "relative"},
-		{"--protect", func(c *runner.Config) { c.Protect = []string{"/etc/*"} }, "relative"},
+		{"--hide", func(c *runner.Config) { c.Hide = []string{"../x"} }, "not a pattern"},
+		{"--hide", func(c *runner.Config) { c.Hide = []string{"!"} }, "not a pattern"},
+		{"--protect", func(c *runner.Config) { c.Protect = []string{"a//b"} }, "not a pattern"},
 		{"--env", func(c *runner.Config) { c.Env = []string{"1A=x"} }, "not the name of a variable"},
 		{"--env", func(c *runner.Config) { c.Env = []string{"=x"} }, "not the name of a variable"},
 		{"--env", func(c *runner.Config) { c.Env = []string{"A=x\x00y"} }, "NUL"},
@@ -130,7 +131,7 @@ func TestValidateAccepts(t *testing.T) {
 	cfg.Agent, cfg.Model, cfg.Platform, cfg.User = "shell", "claude-opus-4-1[1m]", "linux/arm/v7", "1000:4294967294"
 	cfg.Image = "registry.example.com:5000/a/b:c@sha256:0123"
 	cfg.FailOn = []string{"gate", "denied"}
-	cfg.Hide, cfg.Protect = []string{"*.pem", "!.env.example", "a/**/b"}, []string{"deploy/**"}
+	cfg.Hide, cfg.Protect = []string{"*.pem", "!.env.example", "a/**/b", "/top", "folder/"}, []string{"deploy/**"}
 	cfg.Env = []string{"A", "_b=c=d", "E=", "F=line\nline"}
 	cfg.Network = "my-net_1.x"
 	cfg.DNS = []string{"192.0.2.53", "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:53"}

@@ -49,6 +49,10 @@ fail-on: gate, denied
 `
 
 const referenceTail = `
+## Hidden files
+
+` + "`--hide`" + ` takes patterns as in a .gitignore: a name without a slash is meant at any depth, ` + "`**`" + ` is any number of folders, ` + "`!`" + ` takes back. The default is %s.
+
 ## Mounts
 
 ` + "`--mount SRC:DST[:ro|cow|rw]`" + ` shows the agent another file or folder. ` + "`ro`" + ` (the default) cannot be written; ` + "`cow`" + ` can, and what was written is thrown away
@@ -88,7 +92,8 @@ func reference() string {
 			}
 		}
 	}
-	return b.String() + referenceTail
+	fmt.Fprintf(&b, referenceTail, "`"+strings.Join(cfg.Hide, "`, `")+"`")
+	return b.String()
 }
 
 func flagCell(s setting) string {

@@ -25,7 +25,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Use:   "version [--json]",
 		Short: "Print the version",
 		Args:  noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			b := readBuild(a.version)
 			if asJSON {
 				return json.NewEncoder(a.streams.Out).Encode(b)
