@@ -14,6 +14,10 @@ const (
 	CollectMerged = "/merged" // the workspace as the agent left it
 )
 
+// GitObjects is where the objects of a repository that lies outside of the workspace are mounted in the agent's container, read-only. The private
+// git directory that the agent gets names it as an alternate.
+const GitObjects = Dir + "/git-objects"
+
 // Bounds of the collector's protocol.
 const (
 	MaxCollectPath    = 4096      // bytes of a path or of a symlink's target: PATH_MAX

@@ -1,0 +1,104 @@
+package workspace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
+)
+
+// ErrElsewhere: the engine's containers do not see the folder that the runner sees, so that an overlay over it would be of something else.
+var ErrElsewhere = errors.New("the engine does not see this workspace")
+
+// randomEntry picks a name that somebody who only guessed the folder could not know. git's own folder changes while git looks at it.
+func randomEntry(root string) (string, error) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return "", notReadable(root, err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if e.Name() != ".git" {
+			names = append(names, e.Name())
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return names[rand.IntN(len(names))], nil //nolint:gosec // no secret: nobody can know it before the run
+}
+
+// ProbeName is an entry of the root that the collector is asked about; empty in an empty tree. It is the same for the workspace's life.
+func (w *Workspace) ProbeName() string { return w.probe }
+
+// CheckProbe reports whether what the collector saw through its mount is what the host sees now: device, inode and time of the last change of the
+// root and of the entry. The error is [ErrElsewhere].
+func (w *Workspace) CheckProbe(p wire.CollectProbe) error {
+	if p.Wire != wire.Version {
+		return fmt.Errorf("collector speaks version %d, not %d", p.Wire, wire.Version)
+	}
+	if err := sameInode(w.root, p.Root); err != nil {
+		return err
+	}
+	if w.probe == "" {
+		return nil
+	}
+	if p.Entry == nil {
+		return fmt.Errorf("%w: %q is not there", ErrElsewhere, w.probe)
+	}
+	return sameInode(filepath.Join(w.root, w.probe), *p.Entry)
+}
+
+func sameInode(path string, seen wire.CollectStat) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return fmt.Errorf("stat %q: %w", path, err)
+	}
+	here := wire.CollectStat{Dev: st.Dev, Ino: st.Ino, CtimeNs: st.Ctim.Nano()}
+	if here != seen {
+		return fmt.Errorf("%w: %q is another file there", ErrElsewhere, path)
+	}
+	return nil
+}
+
+// Probe sends the collector its first line and checks the answer. layers may be nil. The collector lives until the deadline, and as long as a line
+// comes within heartbeat. out is read no further than the answer.
+func (w *Workspace) Probe(ctx context.Context, in io.Writer, out io.Reader, layers *wire.Layers, heartbeat, deadline time.Duration) error {
+	err := wire.NewWriter(in).Send(wire.CollectRequest{
+		Type: wire.TypeProbe, Wire: wire.Version, Name: []byte(w.probe), Layers: layers,
+		HeartbeatTimeoutMs: heartbeat.Milliseconds(), DeadlineMs: deadline.Milliseconds(),
+	})
+	if err != nil {
+		return fmt.Errorf("probe collector: %w", err)
+	}
+	m, err := wire.NewCollectReader(&oneByte{ctx: ctx, r: out}).Next()
+	switch {
+	case err != nil:
+		return fmt.Errorf("probe collector: %w", err)
+	case m.Probe == nil:
+		return fmt.Errorf("probe collector: %q is no answer", m.Type)
+	case layers != nil && !m.Probe.Layers:
+		return errors.New("probe collector: the layers were not checked")
+	}
+	return w.CheckProbe(*m.Probe)
+}
+
+// oneByte keeps a buffered reader from reading ahead.
+type oneByte struct {
+	ctx context.Context //nolint:containedctx // lives for one call of Probe
+	r   io.Reader
+}
+
+func (o *oneByte) Read(p []byte) (int, error) {
+	if err := o.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return o.r.Read(p[:min(len(p), 1)])
+}
