@@ -22,20 +22,28 @@ func (c Config) validateWorkspace(f *faults, machine host) string {
 		f.add("--workspace", c.Workspace, err)
 		return ""
 	}
-	if c.Out != "" {
-		out, err := machine.expand(c.Out)
-		if err == nil {
-			out, err = resolveExisting(out)
-		}
-		switch {
-		case err != nil:
-			f.add("--out", c.Out, err)
-		case within(root, out):
-			f.add("--out", c.Out, withHint(
-				fmt.Errorf("lies inside the workspace (%s), which the agent can write", root), "name a folder outside of it"))
-		}
+	if err := c.checkOut(machine, root); err != nil {
+		f.add("--out", c.Out, err)
 	}
 	return root
+}
+
+// checkOut refuses an output folder inside the workspace, also where that is only its default.
+func (c Config) checkOut(machine host, root string) error {
+	out, err := outputPath(c, "ID")
+	if err != nil {
+		return err
+	}
+	if out, err = machine.expand(out); err != nil {
+		return err
+	}
+	if out, err = resolveExisting(out); err != nil {
+		return plainPathError(err)
+	}
+	if within(root, out) {
+		return withHint(fmt.Errorf("lies inside the workspace (%s), which the agent can write", root), "name a folder outside of it")
+	}
+	return nil
 }
 
 // workspaceRoot is what will be mounted: the git top level that contains the workspace, else the folder itself.

@@ -146,7 +146,7 @@ func (c *Container) Kill(ctx context.Context, signal string) error {
 // PutArchive extracts a tar stream, owners included, at a folder of the container, which need not run.
 func (c *Container) PutArchive(ctx context.Context, dir string, archive io.Reader) error {
 	_, err := c.engine.client.CopyToContainer(ctx, c.ID, client.CopyToContainerOptions{
-		DestinationPath: dir, Content: archive, AllowOverwriteDirWithFile: true, CopyUIDGID: true,
+		DestinationPath: dir, Content: archive, AllowOverwriteDirWithFile: true, // CopyUIDGID would give all to the container's user
 	})
 	if err != nil {
 		return fmt.Errorf("put files into %s container: %w", c.role, err)

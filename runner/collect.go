@@ -1,0 +1,124 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
+)
+
+// collectDeadline bounds reading the changed files. A cancelled run has less: its patch is due at once.
+const (
+	collectDeadline          = 10 * time.Minute
+	collectDeadlineCancelled = 60 * time.Second
+)
+
+// collect reads what changed and writes changes.patch. It runs only when the gateway, and so every process of the agent's, is gone.
+func (r *run) collect(ctx context.Context) {
+	if !r.ending.started || r.collector == nil {
+		return
+	}
+	if !r.gone() {
+		r.fault(errors.New("the gateway still runs: the workspace is not read while a process could change it"))
+		return
+	}
+	defer r.phase("collect")()
+	limit := collectDeadline
+	if ctx.Err() != nil {
+		limit = collectDeadlineCancelled
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { r.collector.stdout.CloseWithError(context.Cause(ctx)) })()
+
+	changes, err := r.ws.Collect(ctx, r.collector, r.collector.stdout, workspace.CollectOptions{})
+	if err != nil {
+		r.fault(fmt.Errorf("collect the changes: %w", err))
+		return
+	}
+	r.changes = changes
+	r.rep.Changes = changes.Report()
+	r.fault(r.writePatch())
+}
+
+// gone reports whether the gateway has ended.
+func (r *run) gone() bool {
+	select {
+	case <-r.gateway.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *run) writePatch() error {
+	if r.changes.Empty() {
+		return nil
+	}
+	err := r.out.write(filePatch, func(w io.Writer) error {
+		patch, err := r.changes.Patch()
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, patch)
+		return errors.Join(err, patch.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("write the patch: %w", err)
+	}
+	artifact, err := r.out.describe(filePatch)
+	if err != nil {
+		return err
+	}
+	r.rep.Changes.Patch = &reports.Patch{File: filePatch, SHA256: artifact.SHA256, Bytes: artifact.Bytes}
+	return nil
+}
+
+// judge lets the gate look at the changes and, where that was asked for, applies them.
+func (r *run) judge(ctx context.Context) {
+	r.rep.Gate.Passed = r.healthy()
+	if r.changes == nil {
+		return
+	}
+	defer r.phase("gate")()
+	r.rep.Gate = r.changes.Gate(workspace.GateOptions{
+		Protect: r.cfg.Protect, MaxPatchBytes: int64(r.cfg.MaxPatchBytes), MaxPatchFiles: r.cfg.MaxPatchFiles, Sub: r.ws.Sub(),
+	})
+	for _, f := range r.rep.Gate.Findings {
+		r.log.Warn("gate", "rule", f.Rule, "severity", string(f.Severity), "path", f.Path, "reason", f.Reason)
+	}
+	if !r.cfg.Apply || r.changes.Empty() {
+		return
+	}
+	if !r.rep.Gate.Passed || !r.healthy() || ctx.Err() != nil || r.ending.stopped != nil {
+		r.log.Warn("the patch was not applied", "reason", "the run or the gate failed")
+		return
+	}
+	if err := r.changes.Apply(ctx, r.ws.Root()); err != nil {
+		r.fault(fmt.Errorf("apply the patch: %w", err))
+		return
+	}
+	r.log.Info("the patch was applied", "workspace", r.ws.Root())
+}
+
+// clear removes everything of the run from the engine, and its state file when that worked.
+func (r *run) clear(ctx context.Context) {
+	defer r.phase("clean-up")()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
+	defer cancel()
+	r.stopBeats()
+	if err := r.engine.RemoveRun(ctx, r.id); err != nil {
+		r.log.Warn("not everything of this run could be removed; the next run or yolo-run clean will try again", "error", err)
+	} else {
+		r.fault(r.state.close())
+	}
+	r.beats.Wait()
+	if r.changes != nil {
+		r.fault(r.changes.Close())
+	}
+	r.warnIf("connection to the engine", r.engine.Close())
+}

@@ -1,0 +1,164 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/policy"
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/reports/render"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
+)
+
+// checkResult is one line of the doctor's.
+type checkResult struct {
+	name string
+	ok   bool
+	text string
+	hint string
+}
+
+// Doctor makes every check that a run depends on and prints one line for each: engine, kernel, images, firewall (rules, NFLOG and self-test of a real
+// gateway), overlay, git, proxy. The error, if any, says how many failed.
+func Doctor(ctx context.Context, cfg Config, s Streams) error {
+	cfg.SetDefaults()
+	d := &doctor{cfg: cfg, log: NewLogger(s.Err, LogOptions{Level: slog.LevelWarn, Colour: Colour(s.Err, os.Getenv)})}
+	d.run(ctx)
+	failed := 0
+	table := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
+	for _, c := range d.results {
+		mark := "ok"
+		if !c.ok {
+			mark = "FAILED"
+			failed++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", c.name, mark, render.Log(c.text))
+		if c.hint != "" {
+			fmt.Fprintf(table, "\t\t→ %s\n", c.hint)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d checks failed", failed, len(d.results))
+	}
+	return nil
+}
+
+type doctor struct {
+	cfg     Config
+	log     *slog.Logger
+	engine  *sandbox.Engine
+	results []checkResult
+}
+
+// check records one result; it reports whether what builds on it makes sense.
+func (d *doctor) check(name, text string, err error) bool {
+	c := checkResult{name: name, ok: err == nil, text: text}
+	if err != nil {
+		c.text, c.hint = err.Error(), Hint(err)
+	}
+	d.results = append(d.results, c)
+	return err == nil
+}
+
+func (d *doctor) run(ctx context.Context) {
+	d.git(ctx)
+	d.workspace(ctx)
+	var err error
+	d.engine, err = sandbox.Open(ctx, "", d.log)
+	if !d.check("engine", "", engineError(err)) {
+		return
+	}
+	f := d.engine.Facts()
+	d.results[len(d.results)-1].text = fmt.Sprintf("%s at %s, %d CPUs, %s", f.Version, f.Host, f.CPUs, Bytes(f.Memory))
+	d.check("kernel", f.Kernel+", "+f.OS, nil)
+	if !f.Seccomp {
+		err = errors.New("the engine has no seccomp")
+	}
+	d.check("seccomp", "moby's default profile, hardened", err)
+	d.firewall(ctx)
+	d.proxy()
+}
+
+func (d *doctor) git(ctx context.Context) {
+	out, err := exec.CommandContext(ctx, "git", "--version").Output()
+	if err != nil {
+		err = withHint(fmt.Errorf("git: %w", err), "install git: the patch is made with it")
+	}
+	d.check("git", strings.TrimSpace(string(out)), err)
+}
+
+func (d *doctor) workspace(ctx context.Context) {
+	ws, err := workspace.Open(ctx, workspace.Options{Dir: d.cfg.Workspace, Logger: d.log})
+	if !d.check("workspace", "", workspaceError(d.cfg.Workspace, err)) {
+		return
+	}
+	uid, gid := ws.Owner()
+	who, err := chooseIdentity(d.cfg.User, uid, gid, "")
+	text := fmt.Sprintf("%s, agent would be %d:%d", ws.Root(), who.uid, who.gid)
+	if reason := ws.Unsuitable(who.uid, who.gid); reason != "" {
+		text += ", copied (" + reason + ")"
+	} else {
+		text += ", overlay"
+	}
+	d.results[len(d.results)-1].text = text
+	if err != nil {
+		d.check("user", "", err)
+	}
+}
+
+func (d *doctor) proxy() {
+	text := "none"
+	if d.cfg.UpstreamProxy != "" {
+		text = redactURL(d.cfg.UpstreamProxy)
+	}
+	d.check("upstream proxy", text, nil)
+}
+
+// firewall starts a real gateway with an empty policy and reports what it proved.
+func (d *doctor) firewall(ctx context.Context) {
+	image, err := (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, d.cfg.GatewayImage)
+	if !d.check("gateway image", d.cfg.GatewayImage, err) {
+		return
+	}
+	id := newRunID()
+	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
+	defer cancel()
+	defer func() { d.check("clean-up", "nothing left", d.engine.RemoveRun(context.WithoutCancel(ctx), id)) }()
+	container, err := d.engine.NewGateway(ctx, sandbox.GatewayOptions{RunID: id, Image: image, Network: d.cfg.Network})
+	if !d.check("gateway", "created", err) {
+		return
+	}
+	begun := time.Now()
+	link, err := startGateway(ctx, container, wire.GatewayConfig{
+		Wire: wire.Version, RunID: id, Policy: policy.Spec{Egress: policy.Enforce}, AgentUID: fallbackID, AgentGID: fallbackID,
+		HeartbeatTimeoutMs: heartbeatTimeout.Milliseconds(), DeadlineMs: buildDeadline.Milliseconds(),
+		DNS: d.cfg.DNS,
+	}, func(reports.Event) {}, d.log)
+	if !d.check("gateway start", "running", err) {
+		return
+	}
+	ready, err := link.waitReady(ctx)
+	if !d.check("firewall", "", err) {
+		return
+	}
+	d.results[len(d.results)-1].text = fmt.Sprintf("%d rules by iptables (%s), NFLOG, ready after %s",
+		ready.Rules, ready.Backend, time.Since(begun).Round(time.Millisecond))
+	for _, c := range ready.SelfTest {
+		d.check("  "+c.Name, c.Result, nil)
+	}
+	_, err = link.finish(ctx)
+	d.check("summary", "came", err)
+}
+

@@ -1,0 +1,196 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+)
+
+// How the containers know that their runner lives: a line every heartbeat, and none for heartbeatTimeout ends them. The deadline covers
+// the case that neither ever works again.
+const (
+	heartbeat        = 3 * time.Second
+	heartbeatTimeout = 15 * time.Second
+	deadlineSlack    = 10 * time.Minute // beyond the run's timeout: start, collection, clean-up
+)
+
+// gatewayLink is the runner's end of a running gateway: requests on its standard input, messages on its standard output.
+type gatewayLink struct {
+	container *sandbox.Container
+	stdin     io.WriteCloser
+	out       *wire.Writer
+	log       *slog.Logger
+
+	ready   chan wire.Ready
+	disk    chan wire.Disk
+	ended   chan struct{} // closed after the last message was handled and the container is gone
+	onEvent func(reports.Event)
+
+	mu      sync.Mutex
+	fatal   *wire.Fatal
+	summary *wire.Summary
+	err     error // why reading or waiting failed
+	exit    sandbox.Exit
+}
+
+// startGateway starts the created container, hands it its configuration and reads its messages until it ends. onEvent is called from one goroutine.
+func startGateway(ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), log *slog.Logger) (*gatewayLink, error) {
+	messages, stdout := io.Pipe()
+	g := &gatewayLink{
+		container: c, log: log, onEvent: onEvent,
+		ready: make(chan wire.Ready, 1), disk: make(chan wire.Disk, 1), ended: make(chan struct{}),
+	}
+	stdin, err := c.Start(ctx, stdout, &logWriter{log: log, message: "gateway"})
+	if err != nil {
+		return nil, errors.Join(err, stdout.Close())
+	}
+	g.stdin, g.out = stdin, wire.NewWriter(stdin)
+	read := make(chan error, 1)
+	go func() { read <- g.read(messages) }()
+	go g.wait(context.WithoutCancel(ctx), stdout, read)
+	if err := g.out.Send(wire.GatewayRequest{Type: wire.TypeConfig, Config: &cfg}); err != nil {
+		return g, fmt.Errorf("configure the gateway: %w", err)
+	}
+	return g, nil
+}
+
+// read handles messages until the stream ends. A broken stream is an error, and what follows is not believed.
+func (g *gatewayLink) read(r io.Reader) error {
+	lines := wire.NewReader(r, wire.MaxMessageLine)
+	for {
+		var m wire.GatewayMessage
+		if err := lines.Next(&m); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			_, _ = io.Copy(io.Discard, r) // let the container end
+			return fmt.Errorf("message of the gateway: %w", err)
+		}
+		g.handle(m)
+	}
+}
+
+func (g *gatewayLink) handle(m wire.GatewayMessage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case m.Ready != nil:
+		select {
+		case g.ready <- *m.Ready:
+		default: // only the first one counts
+		}
+	case m.Event != nil:
+		g.onEvent(*m.Event)
+	case m.Disk != nil:
+		select {
+		case g.disk <- *m.Disk:
+		default:
+		}
+	case m.Fatal != nil:
+		g.fatal = m.Fatal
+	case m.Summary != nil:
+		g.summary = m.Summary
+	}
+}
+
+func (g *gatewayLink) wait(ctx context.Context, stdout *io.PipeWriter, read <-chan error) {
+	exit, err := g.container.Wait(ctx)
+	err = errors.Join(err, stdout.Close(), <-read)
+	g.mu.Lock()
+	g.exit, g.err = exit, err
+	g.mu.Unlock()
+	close(g.ended)
+}
+
+// waitReady waits until the gateway has proved itself closed.
+func (g *gatewayLink) waitReady(ctx context.Context) (wire.Ready, error) {
+	select {
+	case ready := <-g.ready:
+		if ready.Wire != wire.Version {
+			return ready, fmt.Errorf("gateway speaks version %d, this yolo-run %d", ready.Wire, wire.Version)
+		}
+		return ready, nil
+	case <-g.ended:
+		return wire.Ready{}, g.failure()
+	case <-ctx.Done():
+		return wire.Ready{}, fmt.Errorf("gateway is not ready: %w", context.Cause(ctx))
+	}
+}
+
+// beat sends heartbeats until ctx ends or the gateway does.
+func (g *gatewayLink) beat(ctx context.Context) {
+	beat(ctx, g.ended, func() error { return g.out.Send(wire.GatewayRequest{Type: wire.TypeHeartbeat}) })
+}
+
+// beat calls send every heartbeat until ctx ends, done is closed or sending fails: whoever reads finds out by itself.
+func beat(ctx context.Context, done <-chan struct{}, send func() error) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if send() != nil {
+				return
+			}
+		case <-done:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// finish asks the gateway for its summary and waits until it is gone, and with it every process of the agent's.
+func (g *gatewayLink) finish(ctx context.Context) (*wire.Summary, error) {
+	sendErr := g.out.Send(wire.GatewayRequest{Type: wire.TypeFinish})
+	select {
+	case <-g.ended:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("gateway does not finish: %w", errors.Join(context.Cause(ctx), sendErr))
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.summary == nil || g.exit.Code != 0 || g.err != nil {
+		return g.summary, g.failureLocked()
+	}
+	return g.summary, nil
+}
+
+// kill ends the gateway without its last words, and waits until it is gone.
+func (g *gatewayLink) kill(ctx context.Context) error {
+	select {
+	case <-g.ended:
+		return nil
+	default:
+	}
+	if err := g.container.Kill(ctx, "KILL"); err != nil {
+		return err
+	}
+	select {
+	case <-g.ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("gateway does not end: %w", context.Cause(ctx))
+	}
+}
+
+func (g *gatewayLink) failure() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failureLocked()
+}
+
+// failureLocked says why the gateway ended before its time.
+func (g *gatewayLink) failureLocked() error {
+	if g.fatal != nil {
+		return fmt.Errorf("gateway gave up at stage %s: %s", g.fatal.Stage, g.fatal.Reason)
+	}
+	return errors.Join(fmt.Errorf("gateway ended with exit code %d and without its summary %s", g.exit.Code, g.exit.Error), g.err)
+}

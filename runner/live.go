@@ -1,0 +1,106 @@
+package runner
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"sync"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/reports/render"
+)
+
+// liveView shows a run while it goes: the agent's output, made harmless, and denials in place.
+type liveView struct {
+	run    *run
+	mu     sync.Mutex
+	out    io.Writer
+	seen   map[string]bool // denials that were shown
+	quiet  io.WriteCloser  // while the agent writes: CI takes no commands from it
+}
+
+// maxShownDenials bounds the denials that are logged as they happen; the report has all.
+const maxShownDenials = 20
+
+func newLiveView(r *run) *liveView {
+	v := &liveView{run: r, out: r.streams.Err, seen: map[string]bool{}}
+	if r.cfg.Quiet || r.cfg.LogFormat == "json" {
+		v.out = io.Discard
+	}
+	return v
+}
+
+// open begins the part of the output that the agent writes: until close, CI takes no command from it.
+func (v *liveView) open() error {
+	quiet, err := v.run.github.Quiet(v.out)
+	v.quiet = quiet
+	return err
+}
+
+// close ends that part and agent.log.
+func (v *liveView) close() {
+	v.run.warnIf("agent.log is not complete", v.run.files.agent.close())
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.run.warnIf("commands of CI", v.quiet.Close())
+	v.quiet = nil
+}
+
+func (v *liveView) stdout() io.Writer { return io.MultiWriter(v.run.files.agent, &lineWriter{view: v}) }
+func (v *liveView) stderr() io.Writer { return v.stdout() }
+
+// lineWriter shows whole lines, so that stdout, stderr and the log do not mix within one.
+type lineWriter struct {
+	view *liveView
+	rest []byte
+}
+
+// colours are the escape sequences that only change how text looks (SGR, ECMA-48 8.3.117); everything else is shown as text.
+var colours = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		end := bytes.IndexByte(w.rest, '\n')
+		if end < 0 {
+			if len(w.rest) < maxLogLine {
+				return len(p), nil
+			}
+			end = maxLogLine
+			w.rest = append(w.rest[:end:end], append([]byte{'\n'}, w.rest[end:]...)...)
+		}
+		line := colours.ReplaceAll(bytes.TrimSuffix(w.rest[:end], []byte("\r")), nil)
+		w.rest = w.rest[end+1:]
+		w.view.show("  │ " + render.Log(string(line)) + "\n")
+	}
+}
+
+func (v *liveView) show(line string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.quiet != nil {
+		_, _ = io.WriteString(v.quiet, line) // the terminal may be gone; the run is not
+	}
+}
+
+// denied logs a denial the first time that it is seen.
+func (v *liveView) denied(e reports.Event) {
+	target := e.Name
+	if target == "" {
+		target = e.Addr
+	}
+	key := string(e.Layer) + " " + target
+	if len(v.seen) >= maxShownDenials || v.seen[key] {
+		return
+	}
+	v.seen[key] = true
+	attrs := []any{"to", target, "layer", string(e.Layer)}
+	if e.Port > 0 {
+		attrs = append(attrs, "port", e.Port)
+	}
+	if e.Process != nil {
+		attrs = append(attrs, "process", e.Process.Exe, "pid", e.Process.PID)
+	}
+	attrs = append(attrs, "reason", e.Reason)
+	v.run.log.Warn("network access denied", attrs...)
+}

@@ -1,0 +1,157 @@
+package runner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/yolo-run/yolo-run/reports"
+)
+
+// The files of the output folder (DESIGN: names are promises).
+const (
+	fileReport  = "report.json"
+	fileMark    = "report.md"
+	filePatch   = "changes.patch"
+	fileNetwork = "network.jsonl"
+	fileAgent   = "agent.log"
+	fileRunLog  = "run.log"
+)
+
+// output is the folder that a run writes to. All goes through os.Root, so that no name leads out of it.
+type output struct {
+	path string
+	root *os.Root
+}
+
+// openOutput makes the folder, 0700. One that exists must be empty or hold an earlier run of ours: nothing of the user's is overwritten.
+func openOutput(cfg Config, id string) (*output, error) {
+	path, err := outputPath(cfg, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, &UsageError{Option: "--out", Value: path, Err: err}
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, &UsageError{Option: "--out", Value: path, Err: err}
+	}
+	o := &output{path: path, root: root}
+	if err := o.clear(); err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return o, nil
+}
+
+// outputPath chooses the folder: --out, GitHub's temporary folder, or one below the user's state.
+func outputPath(cfg Config, id string) (string, error) {
+	if cfg.Out != "" {
+		return filepath.Abs(cfg.Out)
+	}
+	if temp := os.Getenv("RUNNER_TEMP"); os.Getenv("GITHUB_ACTIONS") == "true" && temp != "" {
+		return filepath.Join(temp, "yolo-run-"+os.Getenv("GITHUB_ACTION")), nil
+	}
+	return filepath.Join(stateRoot(), "runs", id), nil
+}
+
+// clear removes the artifacts of an earlier run from the folder, and refuses a folder with anything else in it.
+func (o *output) clear() error {
+	if err := os.Chmod(o.path, 0o700); err != nil { //nolint:gosec // a folder needs its execute bit
+		return &UsageError{Option: "--out", Value: o.path, Err: err}
+	}
+	entries, err := fs.ReadDir(o.root.FS(), ".")
+	if err != nil {
+		return &UsageError{Option: "--out", Value: o.path, Err: err}
+	}
+	ours := map[string]bool{
+		fileReport: true, fileMark: true, "report.html": true, filePatch: true, fileNetwork: true,
+		fileAgent: true, "transcript.jsonl": true, "junit.xml": true, fileRunLog: true,
+	}
+	for _, entry := range entries {
+		if !ours[entry.Name()] {
+			return &UsageError{
+				Option: "--out", Value: o.path, Err: fmt.Errorf("the folder holds %q, which is not of yolo-run", entry.Name()),
+				Hint: "name a new or an empty folder",
+			}
+		}
+	}
+	for _, entry := range entries {
+		if err := o.root.Remove(entry.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create opens a new file of the folder.
+func (o *output) create(name string) (*os.File, error) {
+	return o.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+}
+
+// write replaces a file of the folder, whole or not at all.
+func (o *output) write(name string, render func(io.Writer) error) error {
+	temporary := "." + name + ".new"
+	file, err := o.create(temporary)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(render(file), file.Close()); err != nil {
+		return errors.Join(err, o.root.Remove(temporary))
+	}
+	return o.root.Rename(temporary, name)
+}
+
+// describe returns size and digest of a file.
+func (o *output) describe(name string) (reports.Artifact, error) {
+	file, err := o.root.Open(name)
+	if err != nil {
+		return reports.Artifact{}, err
+	}
+	defer file.Close()
+	digest := sha256.New()
+	n, err := io.Copy(digest, file)
+	return reports.Artifact{File: name, SHA256: hex.EncodeToString(digest.Sum(nil)), Bytes: n}, err
+}
+
+// artifacts describes every file that will not change any more: all but the reports and the log, which name them.
+func (o *output) artifacts() ([]reports.Artifact, error) {
+	entries, err := fs.ReadDir(o.root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	list := []reports.Artifact{}
+	for _, entry := range entries {
+		if entry.Name() == fileRunLog || entry.Name() == fileReport || entry.Name() == fileMark {
+			continue
+		}
+		artifact, err := o.describe(entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, artifact)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].File < list[j].File })
+	return list, nil
+}
+
+// linkLatest points `latest` beside the folder at it, where the folder is one of ours below the user's state.
+func (o *output) linkLatest() error {
+	if filepath.Dir(o.path) != filepath.Join(stateRoot(), "runs") {
+		return nil
+	}
+	link := filepath.Join(filepath.Dir(o.path), "latest")
+	temporary := link + "." + filepath.Base(o.path)
+	if err := os.Symlink(filepath.Base(o.path), temporary); err != nil {
+		return err
+	}
+	return os.Rename(temporary, link)
+}
+
+func (o *output) close() error { return o.root.Close() }

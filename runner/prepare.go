@@ -1,0 +1,209 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/policy"
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/agent"
+	"github.com/yolo-run/yolo-run/runner/internal/ci"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
+)
+
+// prepare finds every fault that can be known before a container exists. It returns an error, with its hint, or a run that may begin.
+func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
+	cfg.SetDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, id: newRunID(), streams: s, started: time.Now()}
+	defer func() {
+		if err != nil {
+			r.abandon()
+		}
+	}()
+	if err := r.prepareInput(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.prepareOutput(); err != nil {
+		return nil, err
+	}
+	defer r.phase("preflight")()
+	if err := r.prepareEngine(ctx); err != nil {
+		return nil, err
+	}
+	r.prepareReport()
+	if r.state, err = openState(r.id, r.engine.Facts().Host); err != nil {
+		return nil, withHint(fmt.Errorf("state of the run: %w", err), "set XDG_STATE_HOME to a folder that can be written")
+	}
+	return r, nil
+}
+
+// prepareInput reads what the run works on: prompt, agent, workspace.
+func (r *run) prepareInput(ctx context.Context) error {
+	var err error
+	if r.prompt, err = r.cfg.ReadPrompt(r.streams.In); err != nil {
+		return err
+	}
+	if r.agent, err = agent.Resolve(r.cfg.Agent, r.cfg.Command); err != nil {
+		return &UsageError{Option: "--agent", Value: r.cfg.Agent, Err: err}
+	}
+	r.ws, err = workspace.Open(ctx, workspace.Options{Dir: r.cfg.Workspace, Hide: r.cfg.Hide, Logger: slog.New(slog.DiscardHandler)})
+	return workspaceError(r.cfg.Workspace, err)
+}
+
+// workspaceError says whether the user named the wrong folder or the machine lacks something.
+func workspaceError(dir string, err error) error {
+	if err == nil {
+		return nil
+	}
+	hint := ""
+	if fault, ok := errors.AsType[*workspace.Error](err); ok {
+		hint = fault.Hint
+	}
+	if errors.Is(err, workspace.ErrNoGit) {
+		return withHint(err, hint)
+	}
+	return &UsageError{Option: "--workspace", Value: dir, Err: err, Hint: hint}
+}
+
+// prepareOutput makes the output folder and the logger that writes to it as well as to the user.
+func (r *run) prepareOutput() (err error) {
+	r.github = ci.Detect(os.Getenv, r.streams.Out)
+	if r.out, err = openOutput(r.cfg, r.id); err != nil {
+		return err
+	}
+	if r.files, err = openRunFiles(r.out, r.cfg); err != nil {
+		return err
+	}
+	handler := r.cfg.Logger(r.streams.Err).Handler()
+	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()
+	r.log = slog.New(slog.NewMultiHandler(handler, record))
+	r.events = reports.NewCollector(r.files.network)
+	r.live = newLiveView(r)
+	return nil
+}
+
+// prepareEngine connects to the engine, cleans up after dead runs, and makes sure of everything that the run needs of it.
+func (r *run) prepareEngine(ctx context.Context) (err error) {
+	if r.engine, err = sandbox.Open(ctx, "", r.log); err != nil {
+		return engineError(err)
+	}
+	facts := r.engine.Facts()
+	if !facts.Seccomp {
+		return withHint(errors.New("the engine has no seccomp"), "use an engine and a kernel with seccomp: without it the sandbox is not closed")
+	}
+	if _, err := cleanDead(ctx, r.engine, r.log); err != nil {
+		r.log.Warn("remains of dead runs could not be removed", "error", err)
+	}
+	ownerUID, ownerGID := r.ws.Owner()
+	if r.identity, err = chooseIdentity(r.cfg.User, ownerUID, ownerGID, facts.Socket); err != nil {
+		return &UsageError{Option: "--user", Value: r.cfg.User, Err: err}
+	}
+	r.limits = r.chooseLimits(facts)
+	if r.cfg.Network != "" {
+		if err := r.engine.CheckNetwork(ctx, r.cfg.Network); err != nil {
+			return &UsageError{Option: "--network", Value: r.cfg.Network, Err: err, Hint: "list them with: docker network ls"}
+		}
+	}
+	if r.images.gateway, err = r.image(ctx, r.cfg.GatewayImage); err != nil {
+		return err
+	}
+	r.images.agent, err = r.image(ctx, r.cfg.Image)
+	return err
+}
+
+func engineError(err error) error {
+	switch {
+	case errors.Is(err, sandbox.ErrPermission):
+		return withHint(err, "add your user to the socket's group (usermod -aG docker USER, then log in again), or use a rootless engine")
+	case errors.Is(err, sandbox.ErrNoEngine):
+		return withHint(err, "start one (systemctl start docker, or make engine in a checkout of yolo-run), or set DOCKER_HOST")
+	}
+	return err
+}
+
+func (r *run) image(ctx context.Context, ref string) (sandbox.Image, error) {
+	image, err := r.engine.Image(ctx, ref, r.cfg.Platform, sandbox.Pull(r.cfg.Pull), func(status string) {
+		r.log.Info("pulling", "image", ref, "status", status)
+	})
+	switch {
+	case errors.Is(err, sandbox.ErrImage) && strings.HasPrefix(ref, "yolo-run/"):
+		return image, withHint(err, "build it in a checkout of yolo-run: make images")
+	case errors.Is(err, sandbox.ErrImage):
+		return image, withHint(err, "check the name; one without a registry's host is only looked for on this engine")
+	}
+	return image, err
+}
+
+// chooseLimits clamps what was asked for to what the engine has: 80 % of its memory, all of its processors.
+func (r *run) chooseLimits(facts sandbox.Facts) reports.Limits {
+	l := reports.Limits{
+		TimeoutMs: r.cfg.Timeout.Milliseconds(), MemoryBytes: int64(r.cfg.Memory), CPUs: r.cfg.CPUs,
+		PIDs: r.cfg.PIDs, ShmBytes: int64(r.cfg.ShmSize), MinFreeDiskBytes: int64(r.cfg.MinFreeDisk),
+	}
+	if most := facts.Memory / 5 * 4; facts.Memory > 0 && l.MemoryBytes > most {
+		r.log.Info("memory limit lowered to 80 % of the engine's", "asked", r.cfg.Memory.String(), "limit", Bytes(most).String())
+		l.MemoryBytes = most
+	}
+	if most := float64(facts.CPUs); facts.CPUs > 0 && l.CPUs > most {
+		l.CPUs = most
+	}
+	return l
+}
+
+// prepareReport fills in what is known before the run.
+func (r *run) prepareReport() {
+	r.rep = reports.Report{
+		Schema: reports.Schema, ID: r.id, Version: r.cfg.Version, StartedAt: r.started.UTC(),
+		Engine:    r.engine.Facts().Engine,
+		Sandbox:   reports.Sandbox{UID: r.identity.uid, GID: r.identity.gid, Limits: r.limits},
+		Agent:     reports.Agent{Name: r.agent.Name, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
+		Workspace: reports.Workspace{Path: r.ws.Root()},
+		Policy:    r.policyReport(),
+	}
+	if r.rep.Agent.ImageDigest == "" {
+		r.rep.Agent.ImageDigest = r.images.agent.ID
+	}
+}
+
+func (r *run) policyReport() reports.Policy {
+	spec, err := r.cfg.PolicySpec()
+	r.fault(err) // Validate has passed it
+	parsed, err := policy.Parse(spec)
+	r.fault(err)
+	if parsed != nil {
+		spec = parsed.Spec()
+	}
+	p := reports.Policy{
+		Egress: string(spec.Egress), AllowedDomains: spec.Allow, DeniedDomains: spec.Deny, AllowedInternal: spec.Internal,
+		ConfigSHA256: r.cfg.ConfigSHA256,
+	}
+	p.SHA256, err = p.Digest()
+	r.fault(err)
+	return p
+}
+
+// abandon undoes prepare when it fails: what it made is empty.
+func (r *run) abandon() {
+	if r.engine != nil {
+		_ = r.engine.Close()
+	}
+	if r.out == nil {
+		return
+	}
+	r.files.close()
+	_ = r.out.close()
+	_ = os.RemoveAll(r.out.path) // openOutput accepted it because it held nothing but ours
+}
+
+// failsOn reports whether --fail-on has a rule.
+func (r *run) failsOn(rule string) bool { return slices.Contains(r.cfg.FailOn, rule) }

@@ -1,0 +1,157 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/agent"
+	"github.com/yolo-run/yolo-run/runner/internal/ci"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
+)
+
+// Run runs the agent as cfg says and leaves its artifacts in the output folder. The report says how it ended; the error is not nil only when the run did not
+// take place: a [UsageError], or something that this machine lacks, with its hint (see [Hint]). Cancel ctx with a [SignalError] as the cause
+// to end the run early; patch and reports are written all the same.
+func Run(ctx context.Context, cfg Config, s Streams) (*reports.Report, error) {
+	r, err := prepare(ctx, cfg, s)
+	if err != nil {
+		return nil, err
+	}
+	// What follows always ends in a report. Each step finds out from r.faults whether it makes sense.
+	r.build(ctx)   // gateway, workspace and agent's container, each closed before the next one needs it
+	r.work(ctx)    // the agent, until it ends or is ended
+	r.settle(ctx)  // no process is left, the network's record is closed
+	r.collect(ctx) // what changed, as a patch
+	r.judge(ctx)   // the gate; apply
+	r.clear(ctx)   // nothing of the run is left on the engine
+	r.signal = cancelled(ctx)
+	return r.report()
+}
+
+// run is one run. Its fields are set by the step that the comment names.
+type run struct {
+	// prepare
+	cfg      Config
+	id       string
+	streams  Streams
+	log      *slog.Logger
+	out      *output
+	files    *runFiles
+	started  time.Time
+	prompt   []byte // nil when there is none
+	engine   *sandbox.Engine
+	state    *runState
+	ws       *workspace.Workspace
+	agent    agent.Agent
+	identity identity
+	images   images
+	limits   reports.Limits
+	github   *ci.GitHub
+	rep      reports.Report
+
+	// build
+	stopBeats context.CancelFunc
+	beats     sync.WaitGroup
+	gateway   *gatewayLink
+	collector *collectorLink
+	layers    layers
+	box       *sandbox.Container
+	ready     wire.Ready
+
+	// work
+	ending ending
+	live   *liveView
+
+	// settle, collect
+	changes *workspace.Changes
+	signal  *SignalError
+
+	mu     sync.Mutex
+	faults []error // of the infrastructure, in the order in which they came
+	events *reports.Collector
+}
+
+// images are the images of the run's containers.
+type images struct{ gateway, agent sandbox.Image }
+
+// fault records that the infrastructure failed. The run goes on to save what exists.
+func (r *run) fault(err error) {
+	if err == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, err)
+}
+
+// healthy reports whether nothing has failed so far.
+func (r *run) healthy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.faults) == 0
+}
+
+// phase measures a step: call the result at its end.
+func (r *run) phase(name string) func() {
+	begun := time.Now()
+	r.log.Debug("phase", "name", name)
+	return func() {
+		took := time.Since(begun)
+		r.mu.Lock()
+		r.rep.Phases = append(r.rep.Phases, reports.Phase{Name: name, DurationMs: took.Milliseconds()})
+		r.mu.Unlock()
+		r.log.Debug("phase ended", "name", name, "took", took.Round(time.Millisecond))
+	}
+}
+
+const runIDLength = 12
+
+func newRunID() string {
+	var b [runIDLength / 2]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// cancelled returns the signal that ended the run, nil when none did.
+func cancelled(ctx context.Context) *SignalError {
+	if ctx.Err() == nil {
+		return nil
+	}
+	if s, ok := errors.AsType[*SignalError](context.Cause(ctx)); ok {
+		return s
+	}
+	return &SignalError{Signal: 2}
+}
+
+// report writes the reports and returns the run's.
+func (r *run) report() (*reports.Report, error) {
+	rep := &r.rep
+	rep.FinishedAt = time.Now().UTC()
+	rep.DurationMs = rep.FinishedAt.Sub(rep.StartedAt).Milliseconds()
+	for _, err := range r.faults {
+		r.log.Error("the run's infrastructure failed", "error", err)
+		rep.Errors = append(rep.Errors, err.Error())
+	}
+	r.decide()
+	if err := r.writeReports(); err != nil {
+		return rep, fmt.Errorf("write the reports to %s: %w", r.out.path, err)
+	}
+	return rep, r.out.close()
+}
+
+// hostname of errors: a run that cannot even log says so on its own.
+func (r *run) warnIf(what string, err error) {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.log.Warn(what, "error", err)
+	}
+}

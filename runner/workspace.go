@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+)
+
+// The modes of a workspace.
+const (
+	modeAuto    = "auto"
+	modeOverlay = "overlay"
+	modeCopy    = "copy"
+)
+
+// layers are the folders of the workspace's overlay, as the engine sees them, and the volumes that they lie in.
+type layers struct {
+	wire.Layers
+	lowerPath   string // on the host; empty in copy mode
+	lowerVolume string // that has the copy; empty in overlay mode
+	upper       string
+	merged      sandbox.Volume
+}
+
+// buildWorkspace makes the copy-on-write view of the workspace and starts the collector, which proves that the engine sees our files. Where it does not, auto
+// mode copies them.
+func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error {
+	defer r.phase("workspace")()
+	mode, reason := r.chooseMode()
+	if mode == modeOverlay {
+		err := r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+		if err == nil {
+			r.rep.Workspace.Mode = modeOverlay
+			return nil
+		}
+		if r.cfg.WorkspaceMode == modeOverlay || ctx.Err() != nil {
+			return fmt.Errorf("overlay workspace: %w", err)
+		}
+		reason = err.Error()
+		if err := r.unmountWorkspace(ctx); err != nil {
+			return err
+		}
+	}
+	r.rep.Workspace.Mode, r.rep.Workspace.ModeReason = modeCopy, reason
+	r.log.Info("copying the workspace", "reason", reason)
+	volume, err := r.copyWorkspace(ctx)
+	if err != nil {
+		return fmt.Errorf("copy the workspace: %w", err)
+	}
+	return r.mountWorkspace(ctx, beating, volume.Mountpoint, volume.Name)
+}
+
+// chooseMode says how the workspace will be mounted as far as it is known before the engine was tried, and why not as an overlay.
+func (r *run) chooseMode() (mode, reason string) {
+	facts := r.engine.Facts()
+	switch {
+	case r.cfg.WorkspaceMode == modeCopy:
+		return modeCopy, "asked for by --workspace-mode"
+	case facts.Remote:
+		return modeCopy, "the engine is reached over the network"
+	case facts.Rootless:
+		return modeCopy, "the engine is rootless"
+	case facts.UserNSRemap:
+		return modeCopy, "the engine maps users to others"
+	case facts.Desktop:
+		return modeCopy, "the engine runs in a virtual machine"
+	}
+	if reason := r.ws.Unsuitable(r.identity.uid, r.identity.gid); reason != "" && r.cfg.WorkspaceMode == modeAuto {
+		return modeCopy, reason
+	}
+	return modeOverlay, ""
+}
+
+// mountWorkspace makes the overlay over lower and starts the collector on it. With a volume, lower is that volume's folder.
+func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the workspace took too long to mount"))
+	defer cancel()
+	upper, err := r.engine.Volume(ctx, r.id, "upper")
+	if err != nil {
+		return err
+	}
+	work, err := r.engine.Volume(ctx, r.id, "work")
+	if err != nil {
+		return err
+	}
+	l := layers{
+		Layers: wire.Layers{Lower: lower, Upper: upper.Mountpoint, Work: work.Mountpoint},
+		upper:  upper.Name, lowerVolume: volume,
+	}
+	if volume == "" {
+		l.lowerPath = lower
+	}
+	if l.merged, err = r.engine.Overlay(ctx, r.id, "merged", l.Layers); err != nil {
+		return err
+	}
+	r.layers = l
+	container, err := r.engine.NewCollector(ctx, sandbox.CollectorOptions{
+		RunID: r.id, Image: r.images.gateway,
+		LowerPath: l.lowerPath, LowerVolume: l.lowerVolume, Upper: l.upper, Merged: l.merged.Name,
+	})
+	if err != nil {
+		return err
+	}
+	r.collector = &collectorLink{container: container}
+	if err := r.collector.start(ctx, r.log); err != nil {
+		return err
+	}
+	probe, err := r.collector.probe(ctx, r.ws.ProbeName(), l.Layers, r.cfg.Timeout+deadlineSlack)
+	if err != nil {
+		return err
+	}
+	r.beats.Go(func() { r.collector.beat(beating) })
+	if volume != "" {
+		return nil
+	}
+	return r.ws.CheckProbe(probe)
+}
+
+// unmountWorkspace takes back what mountWorkspace made.
+func (r *run) unmountWorkspace(ctx context.Context) error {
+	if r.collector != nil {
+		if err := r.collector.container.Remove(ctx); err != nil {
+			return err
+		}
+		r.collector = nil
+	}
+	return r.engine.RemoveVolumes(ctx, r.id)
+}
+
+// copyWorkspace streams the workspace into a volume, owned by the agent, through a container that never starts.
+func (r *run) copyWorkspace(ctx context.Context) (_ sandbox.Volume, err error) {
+	volume, err := r.engine.Volume(ctx, r.id, "lower")
+	if err != nil {
+		return volume, err
+	}
+	loader, err := r.engine.NewLoader(ctx, r.id, r.images.gateway, volume.Name, "/lower")
+	if err != nil {
+		return volume, err
+	}
+	defer func() { err = errors.Join(err, loader.Remove(context.WithoutCancel(ctx))) }()
+	reader, writer := io.Pipe()
+	go func() {
+		archive := tar.NewWriter(writer)
+		err := r.ws.WriteCopy(ctx, archive, r.identity.uid, r.identity.gid, r.copyProgress())
+		writer.CloseWithError(errors.Join(err, archive.Close()))
+	}()
+	return volume, errors.Join(loader.PutArchive(ctx, "/lower", reader), reader.Close())
+}
+
+// copyProgress logs how far the copy is, every few seconds.
+func (r *run) copyProgress() func(files, bytes int64) {
+	const every = 5 * time.Second
+	next := time.Now().Add(every)
+	return func(files, bytes int64) {
+		if time.Now().After(next) {
+			next = time.Now().Add(every)
+			r.log.Info("copying the workspace", "files", files, "size", Bytes(bytes).String())
+		}
+	}
+}
