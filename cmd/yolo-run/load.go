@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/yolo-run/yolo-run/runner"
@@ -33,6 +34,7 @@ type source struct {
 // loader puts the layers of the configuration on top of each other and collects what is wrong in any of them.
 type loader struct {
 	cfg      runner.Config
+	environ  []string
 	settings []setting
 	sources  map[string]source
 	faults   []error
@@ -41,7 +43,7 @@ type loader struct {
 
 // load reads all layers. The loader it returns holds what could be read, beside the faults.
 func load(flags *flagValues, environ []string) *loader {
-	l := &loader{cfg: runner.Defaults(), sources: map[string]source{}}
+	l := &loader{cfg: runner.Defaults(), environ: environ, sources: map[string]source{}}
 	l.settings = settings(&l.cfg)
 	variables := variablesOf(environ)
 	l.readFile(flags.last("config"), variables[configVariable])
@@ -60,7 +62,14 @@ func (l *loader) validate() error {
 }
 
 // settle lets a higher layer win where two settings exclude each other; within a layer it is a fault, which Validate reports.
+// A shell expands ~ in an argument of its own; in files, variables and --out=~/x it is left to us.
 func (l *loader) settle() {
+	home := homeOf(l.environ)
+	for _, path := range []*string{&l.cfg.Workspace, &l.cfg.Out, &l.cfg.CAFile, &l.cfg.PromptFile} {
+		if rest, ok := strings.CutPrefix(*path, "~/"); ok && home != "" {
+			*path = filepath.Join(home, rest)
+		}
+	}
 	file, text := l.sources["prompt-file"].layer, l.sources["prompt"].layer
 	switch {
 	case file > text:
@@ -123,6 +132,15 @@ func flatten(err error) []error {
 		all = append(all, flatten(part)...)
 	}
 	return all
+}
+
+func homeOf(environ []string) string {
+	for _, entry := range environ {
+		if home, ok := strings.CutPrefix(entry, "HOME="); ok {
+			return home
+		}
+	}
+	return ""
 }
 
 // variablesOf returns the variables of this program that are set to something. An empty one counts as not set, so that a CI step can map every
