@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall/firewalltest"
+	"github.com/yolo-run/yolo-run/reports"
+)
+
+// asGateway runs the test again with the capabilities that the gateway has, and no others: root without DAC_OVERRIDE and
+// DAC_READ_SEARCH cannot look into another user's process.
+func asGateway(t *testing.T) bool {
+	t.Helper()
+	const env = "YOLO_RUN_TEST_CAPABILITIES"
+	if os.Getenv(env) != "" {
+		return true
+	}
+	if testing.Short() {
+		t.Skip("needs root")
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("needs root to have processes of another user: run the tests as root, or with -short to leave these out")
+	}
+	cmd := exec.CommandContext(t.Context(), "setpriv", "--bounding-set=-all,+net_admin,+setuid,+setgid,+sys_ptrace", "--inh-caps=-all",
+		"/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Args[3] = exe
+	cmd.Env = append(os.Environ(), env+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("with the gateway's capabilities: %v\n%s", err, out)
+	}
+	if testing.Verbose() {
+		t.Logf("%s", out)
+	}
+	return false
+}
+
+func runFinder(t *testing.T) *finder {
+	t.Helper()
+	f := newFinder(agentID, agentID)
+	done := make(chan struct{})
+	go f.run(done)
+	t.Cleanup(func() { close(done) })
+	return f
+}
+
+func TestProcessesOfTheAgentAreFound(t *testing.T) {
+	if !asGateway(t) {
+		return
+	}
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tcp.Close() }()
+	remote := netip.MustParseAddrPort(tcp.Addr().String())
+	f := runFinder(t)
+	tests := map[string]struct {
+		prepare string
+		network string
+		command string
+		remote  netip.AddrPort
+	}{
+		"TCP":                        {"", "tcp", "dial tcp4 " + remote.String(), remote},
+		"TCP on an IPv6 socket":      {"", "tcp", "dial tcp " + remote.String(), remote},
+		"UDP connected":              {"", "udp", "dial udp4 127.0.0.1:9", netip.AddrPort{}},
+		"UDP unconnected":            {"", "udp", "listen 0.0.0.0:0", netip.AddrPort{}},
+		"a process without dumps":    {"undumpable", "tcp", "dial tcp4 " + remote.String(), remote},
+		"a UDP one without dumps":    {"undumpable", "udp", "dial udp4 127.0.0.1:9", netip.AddrPort{}},
+		"UDP, and where it went to":  {"", "udp", "dial udp4 127.0.0.1:9", netip.MustParseAddrPort("127.0.0.1:9")},
+		"TCP with an unknown target": {"", "tcp", "dial tcp4 " + remote.String(), netip.AddrPort{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := startHelper(t, agentID)
+			if test.prepare != "" {
+				if answer := h.do(t, "%s", test.prepare); answer != "<nil>" {
+					t.Fatal(answer)
+				}
+			}
+			local, err := netip.ParseAddrPort(h.do(t, "%s", test.command))
+			if err != nil {
+				t.Fatal(err)
+			}
+			local = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), local.Port())
+			start := time.Now()
+			p := f.Process(test.network, local, test.remote)
+			t.Logf("found after %v: %+v", time.Since(start), p)
+			if p == nil || p.PID != h.cmd.Process.Pid {
+				t.Fatalf("got %+v, want process %d", p, h.cmd.Process.Pid)
+			}
+			if !strings.Contains(p.Cmdline, "-test.run=^TestHelper$ -test.v") || p.Exe == "" {
+				t.Errorf("got %+v", p)
+			}
+		})
+	}
+	if p := f.Process("tcp", netip.MustParseAddrPort("127.0.0.1:1"), remote); p != nil {
+		t.Errorf("a socket that does not exist belongs to %+v", p)
+	}
+}
+
+func TestSearchesTakeABoundedShareOfTheTime(t *testing.T) {
+	f := newFinder(agentID, agentID)
+	now := time.Now()
+	f.now = func() time.Time { return now }
+	f.last = now
+	known := socket{"udp", netip.MustParseAddrPort("10.0.0.1:1"), netip.AddrPort{}}
+	want := &reports.Process{PID: 42}
+	f.found[known] = finding{process: want, expires: now.Add(time.Minute)}
+	f.saved = -time.Hour
+	if p := f.answer(socket{"udp", netip.MustParseAddrPort("10.0.0.1:2"), netip.AddrPort{}}); p != nil || len(f.found) != 1 {
+		t.Errorf("searched with no time left: %+v", p)
+	}
+	if p := f.answer(known); p != want {
+		t.Errorf("what is known costs nothing, got %+v", p)
+	}
+	now = now.Add(10 * time.Hour)
+	f.answer(socket{"udp", netip.MustParseAddrPort("10.0.0.1:3"), netip.AddrPort{}})
+	if f.saved <= 0 || f.saved > searchBurst || len(f.found) != 2 {
+		t.Errorf("after a long rest %v is saved up, %d answers known", f.saved, len(f.found))
+	}
+}
+
+func TestCallersDoNotWaitForABusyFinder(t *testing.T) {
+	f := newFinder(agentID, agentID) // nobody searches
+	start := time.Now()
+	for range searchQueue + 2 {
+		go f.Process("udp", netip.AddrPort{}, netip.AddrPort{})
+	}
+	if p := f.Process("udp", netip.AddrPort{}, netip.AddrPort{}); p != nil || time.Since(start) > 10*searchWait {
+		t.Errorf("got %+v after %v", p, time.Since(start))
+	}
+}
+
+func TestMatchSocket(t *testing.T) {
+	const (
+		connected = "   3: 0A64A8C0:1F90 0164A8C0:01BB 01 00000000:00000000 00:00000000 00000000  1000        0 12345 1 0000000000000000 20 4 30 10 -1"
+		bound     = "  12: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 777 2 0000000000000000 0"
+		mapped    = "   0: 0000000000000000FFFF00000A64A8C0:1F90 0000000000000000FFFF00000164A8C0:01BB 01 00000000:00000000 00:00000000 00000000 0 0 99 1"
+		closing   = "   3: 0A64A8C0:1F90 0164A8C0:01BB 06 00000000:00000000 00:00000000 00000000  0        0 0 1"
+	)
+	addr := netip.MustParseAddrPort
+	mine := socket{"tcp", addr("192.168.100.10:8080"), addr("192.168.100.1:443")}
+	tests := []struct {
+		name, line, want string
+		socket           socket
+	}{
+		{"connection", connected, "12345", mine},
+		{"connection on an IPv6 socket", mapped, "99", mine},
+		{"another peer", connected, "", socket{"tcp", mine.local, addr("192.168.100.1:444")}},
+		{"another local address", connected, "", socket{"tcp", addr("192.168.100.11:8080"), mine.remote}},
+		{"without a bound address", bound, "777", socket{"udp", addr("192.168.100.10:53"), netip.AddrPort{}}},
+		{"nobody's any more", closing, "", mine},
+		{"heading", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode", "", mine},
+		{"cut off", connected[:40], "", mine},
+		{"no hexadecimal", strings.ReplaceAll(connected, "0A64", "0G64"), "", mine},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := matchSocket([]byte(test.line), test.socket); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzPrintable(f *testing.F) {
+	for _, seed := range []string{"curl https://a.test", "\x1b[31m", "\u202e", "\xff\xfe", "a\nb", strings.Repeat("x", 600), "\u2028", "ü\x00"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := printable(s, maxCmdline)
+		if len(got) > maxCmdline {
+			t.Errorf("%d bytes", len(got))
+		}
+		for _, r := range got {
+			if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+				t.Errorf("%q holds %q", got, r)
+			}
+		}
+	})
+}
+
+func BenchmarkProcess(b *testing.B) {
+	if firewalltest.Isolated(b) { // few sockets, as in a run
+		f := newFinder(agentID, agentID)
+		conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := socket{"udp", localOf(conn.LocalAddr()), netip.AddrPort{}}
+		for b.Loop() {
+			f.find(s, time.Now().Add(time.Minute)) // our own process: every other one is looked into in vain
+		}
+	}
+}
