@@ -104,3 +104,16 @@ func (h *helper) do(t *testing.T, format string, args ...any) string {
 	t.Fatalf("the helper ended: %v", h.out.Err())
 	return ""
 }
+
+// brokenIPTables is a folder with programs that know their version, accept everything and do nothing.
+func brokenIPTables(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	script := "#!/bin/sh\ncase $1 in --version) echo 'iptables v1.8.9 (nf_tables)';; esac\n"
+	for _, name := range []string{"iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"} {
+		if err := os.WriteFile(dir+"/"+name, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

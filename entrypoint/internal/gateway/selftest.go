@@ -180,10 +180,10 @@ func selfTestProbes(p *policy.Policy, r routes, resolverPort uint16) ([]probe, e
 	resolver := fmt.Sprintf("%s:%d", firewall.EngineResolver, resolverPort)
 	loopback := func(fd int) error { return unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "lo") }
 	datagram := func(name, addr string, control func(int) error) probe {
-		return probe{name: name, network: "udp", addr: addr, control: control, payload: []byte("self-test"), denied: deniedAt(addr)}
+		return probe{name: name, network: "udp", addr: addr, control: control, payload: []byte("self-test"), denied: deniedAt("udp", addr)}
 	}
 	stream := func(name, addr string) probe {
-		return probe{name: name, network: "tcp4", addr: addr, denied: deniedAt(addr)}
+		return probe{name: name, network: "tcp4", addr: addr, denied: deniedAt("tcp", addr)}
 	}
 	probes := []probe{
 		stream("literal address", literal.String()),
@@ -202,10 +202,10 @@ func selfTestProbes(p *policy.Policy, r routes, resolverPort uint16) ([]probe, e
 	return probes, nil
 }
 
-func deniedAt(addr string) func(reports.Event) bool {
+func deniedAt(proto, addr string) func(reports.Event) bool {
 	want := netip.MustParseAddrPort(addr)
 	return func(e reports.Event) bool {
-		return e.Verdict == reports.Deny && e.Addr == want.Addr().String() && e.Port == int(want.Port())
+		return e.Verdict == reports.Deny && e.Proto == proto && e.Addr == want.Addr().String() && e.Port == int(want.Port())
 	}
 }
 

@@ -59,10 +59,11 @@ func flagOf(on bool) string {
 	return "false"
 }
 
-// The two ends of the veth pair, and an address that only the outside's route knows.
+// The two ends of the veth pair. ServerAddr is the outside's as well: OutsideAddr is the next hop, which is special.
 const (
 	InsideAddr  = "198.51.100.10"
 	OutsideAddr = "198.51.100.1"
+	ServerAddr  = "198.51.100.2"
 )
 
 // Outside is the second namespace.
@@ -92,6 +93,7 @@ func NewOutside(t testing.TB) *Outside {
 	o.Do(func() {
 		run(t, "ip", "link", "set", "lo", "up")
 		run(t, "ip", "addr", "add", OutsideAddr+"/24", "dev", "out0")
+		run(t, "ip", "addr", "add", ServerAddr+"/24", "dev", "out0")
 		run(t, "ip", "link", "set", "out0", "up")
 	})
 	run(t, "ip", "route", "add", "default", "via", OutsideAddr)

@@ -70,7 +70,7 @@ func (s *Sniffer) read() {
 			return
 		}
 		b := buf[:n]
-		if n < 24 || b[12] == 198 && b[13] == 51 && b[15] == 1 { // the outside's own answers
+		if n < 24 || isOutside(netip.AddrFrom4([4]byte(b[12:16]))) { // its own answers
 			continue
 		}
 		header := int(b[0]&15) * 4
@@ -87,6 +87,8 @@ func (s *Sniffer) read() {
 		}
 	}
 }
+
+func isOutside(a netip.Addr) bool { return a.String() == OutsideAddr || a.String() == ServerAddr }
 
 // Packets returns what arrived so far.
 func (s *Sniffer) Packets() []Packet {
