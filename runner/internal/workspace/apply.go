@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // ErrConflict: the tree is not what the patch is for.
@@ -98,7 +99,7 @@ func (a *applier) check(d treeChange) error {
 	}
 	info, err := a.root.Lstat(d.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotFolder), err == nil && a.goes[d.path]:
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && a.goes[d.path]:
 		return nil
 	case err != nil:
 		return err
@@ -139,8 +140,6 @@ func (a *applier) checkFolders(p string) error {
 	}
 	return nil
 }
-
-var errNotFolder = errors.New("not a folder")
 
 // checkParents insists that everything above a new path is a real folder, is not there, or goes.
 func (a *applier) checkParents(p string) error {

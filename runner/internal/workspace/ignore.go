@@ -98,7 +98,7 @@ func (r *repository) ask(ctx context.Context, paths []string, rules *ignoreRules
 		return err
 	}
 	for p := range strings.SplitSeq(string(out), "\x00") {
-		if full, ok := local[p]; ok {
+		if full, ok := local[strings.TrimPrefix(p, "./")]; ok {
 			rules.ignored[full] = true
 		}
 	}
@@ -198,10 +198,9 @@ func (r *repository) check(ctx context.Context, local map[string]string) ([]byte
 	cmd := privateGit(ctx, gitDir, "-c", "core.bare=false", "-c", "core.excludesFile="+r.excludesFile(ctx),
 		"--work-tree="+filepath.Join(r.scratch, "tree"), "check-ignore", "-z", "--stdin", "--no-index")
 	cmd.Dir = filepath.Join(r.scratch, "tree")
-	cmd.Env = append(cmd.Env, "GIT_LITERAL_PATHSPECS=1")
 	var stdin bytes.Buffer
 	for p := range local {
-		stdin.WriteString(p)
+		stdin.WriteString("./" + p) // or a colon in front would be pathspec magic
 		stdin.WriteByte(0)
 	}
 	out, err := run(cmd, &stdin)

@@ -150,6 +150,10 @@ func applyInIndex(ctx context.Context, gitDir, index string, patch []byte) error
 	if _, err := step(nil, "read-tree", refOld); err != nil {
 		return err
 	}
+	if len(patch) == 0 { // git takes it for a mistake
+		_, err := step(nil, "update-ref", refNew, refOld)
+		return err
+	}
 	if _, err := step(patch, "apply", "--cached", "--binary", "--whitespace=nowarn"); err != nil {
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
