@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func readClientHello(r io.Reader) (clientHello, []byte, error) {
 			take(info)
 			return nil, errHelloTaken
 		},
-	}).Handshake()
+	}).HandshakeContext(context.Background()) // r has the deadline
 	var header tls.RecordHeaderError
 	switch {
 	case errors.Is(err, errHelloTaken):

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
+	"github.com/yolo-run/yolo-run/reports"
 )
 
 // Bounds of the DNS server. Work on one query is a map lookup, for a denied one a search for its process.
@@ -49,7 +50,7 @@ func (s *dnsServer) Serve(ctx context.Context, udp *net.UDPConn, tcp *net.TCPLis
 		g.Go(func() error { return s.serveUDP(udp) })
 	}
 	g.Go(func() error {
-		return acceptAll(running, tcp, maxDNSConns, s.serveTCP, func(conn *net.TCPConn) { abort(conn) })
+		return acceptAll(running, tcp, maxDNSConns, s.serveTCP, s.refuseFull)
 	})
 	err := g.Wait()
 	if ctx.Err() != nil {
@@ -97,6 +98,14 @@ func (s *dnsServer) serveTCP(_ context.Context, conn *net.TCPConn) {
 			return
 		}
 	}
+}
+
+func (s *dnsServer) refuseFull(conn *net.TCPConn) {
+	s.rec.Record(reports.Event{
+		Verdict: reports.Deny, Layer: reports.LayerDNS, Proto: "tcp",
+		Reason: fmt.Sprintf("more than %d DNS connections at once", maxDNSConns),
+	})
+	abort(conn)
 }
 
 var errDNSMessageSize = fmt.Errorf("a DNS query of more than %d octets", maxDNSMessage)

@@ -117,10 +117,18 @@ func (s *httpSession) next(first bool) *http.Request {
 		return nil
 	}
 	if asked, reason := s.check(req); reason != "" {
-		s.refuseRequest(req, asked, reason, policy.Suggest(asked, portHTTP))
+		s.refuseRequest(req, asked, reason, s.missing(asked))
 		return nil
 	}
 	return req
+}
+
+// missing is the option that would open the host on a connection of its own, empty when it is open already or no option could.
+func (s *httpSession) missing(asked string) string {
+	if asked == "" || s.policy.Connect(asked, portHTTP).Verdict == reports.Allow {
+		return ""
+	}
+	return policy.Suggest(asked, portHTTP)
 }
 
 // check returns why a request is refused and the host that it asks for; no reason when it is not.
@@ -195,9 +203,14 @@ func (s *httpSession) requestEvent(req *http.Request) reports.Event {
 // explain answers the first request of a connection that is denied by name and port. The denial is recorded already.
 func (a *attempt) explain() {
 	a.readWithin(explainTime)
-	if _, err := newHTTPReader(a.agent).next(); err == nil {
-		forbid(a.agent, a.verdict.Reason, policy.Suggest(a.host(), portHTTP))
+	if _, err := newHTTPReader(a.agent).next(); err != nil {
+		return
 	}
+	missing := ""
+	if a.verdict.Rule == "" { // a rule that denies beats one that allows
+		missing = policy.Suggest(a.host(), portHTTP)
+	}
+	forbid(a.agent, a.verdict.Reason, missing)
 }
 
 // forbid sends a 403 that says what to do about it, and ends the connection.

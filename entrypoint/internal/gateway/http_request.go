@@ -107,8 +107,7 @@ func (h *httpReader) parse() (*http.Request, error) {
 
 // notHTTP tells a parser's fault from the connection's.
 func notHTTP(err error) error {
-	var fault textproto.ProtocolError
-	if errors.As(err, &fault) {
+	if _, ok := errors.AsType[textproto.ProtocolError](err); ok {
 		return malformed("malformed HTTP header")
 	}
 	return err
@@ -165,9 +164,12 @@ func (h *httpReader) frame(req *http.Request) error {
 	return nil
 }
 
-// validHeader looks for octets that end a header line for one parser and not for another. Names were checked by textproto.
+// validHeader looks for octets that end a name or a line for one parser and not for another.
 func validHeader(header http.Header) bool {
-	for _, values := range header {
+	for name, values := range header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return false
+		}
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
 				return false

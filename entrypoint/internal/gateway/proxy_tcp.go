@@ -153,8 +153,7 @@ func (a *attempt) forward(ctx context.Context, layer reports.Layer, first func(u
 	defer stop()
 	err = relay(a.agent, up, &a.traffic, func() error { return first(up) })
 	e.BytesIn, e.BytesOut = a.traffic.in.Load(), a.traffic.out.Load()
-	var hello *helloError
-	if errors.As(err, &hello) {
+	if hello, ok := errors.AsType[*helloError](err); ok {
 		e.Layer, e.Verdict, e.Rule, e.Reason = reports.LayerTLS, reports.Deny, "", hello.reason
 		if hello.asked != "" {
 			e.Name = hello.asked
@@ -178,8 +177,7 @@ func (a *attempt) unreached(e reports.Event, err error) {
 
 // blame writes into an event why its destination was not reached.
 func (a *attempt) blame(e *reports.Event, err error) {
-	var refused *refusedError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusedError](err); ok {
 		e.Verdict, e.Rule, e.Reason = reports.Deny, refused.verdict.Rule, refused.Error()
 		e.Addr = refused.addr.String()
 		return
