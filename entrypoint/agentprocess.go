@@ -1,0 +1,62 @@
+package entrypoint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+// agentSignals are the signals for the agent that reach its parent. They wait until there is an agent.
+type agentSignals chan os.Signal
+
+func catchSignals() agentSignals {
+	s := make(agentSignals, 16)
+	signal.Notify(s, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGWINCH)
+	return s
+}
+
+// release gives the signals their usual effect again.
+func (s agentSignals) release() { signal.Stop(s) }
+
+// forward sends every signal on to a process group until stop is called, which waits for the last one. A group that is gone misses nothing.
+func (s agentSignals) forward(group int) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case sig := <-s:
+				if n, ok := sig.(syscall.Signal); ok {
+					_ = syscall.Kill(-group, n) // ESRCH is the only error: same user, same namespace
+				}
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		wg.Wait()
+	}
+}
+
+// reap waits for every child until the one with this PID has ended, and returns its status. The others are orphans of the agent, which
+// come to their subreaper: unreaped they would stay zombies and count against the limit of processes. Nobody else may wait
+// in this process, or a status would be lost.
+func reap(pid int) (syscall.WaitStatus, error) {
+	for {
+		var status syscall.WaitStatus
+		got, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("wait for the agent: %w", err)
+		case got == pid:
+			return status, nil
+		}
+	}
+}
