@@ -71,10 +71,10 @@ func (s status) check(w Want) error {
 		}
 	}
 	if s.noNewPrivs != 1 {
-		faults = append(faults, fmt.Errorf("NoNewPrivs is %d, want 1", s.noNewPrivs))
+		faults = append(faults, fmt.Errorf("field NoNewPrivs is %d, want 1", s.noNewPrivs))
 	}
 	if s.seccomp != 2 {
-		faults = append(faults, fmt.Errorf("Seccomp is %d, want 2 (filter)", s.seccomp))
+		faults = append(faults, fmt.Errorf("field Seccomp is %d, want 2 (filter)", s.seccomp))
 	}
 	// Of the four, a saved 0 is as good as an effective one.
 	if slices.ContainsFunc(s.uids, func(id int) bool { return id != w.UID }) {
