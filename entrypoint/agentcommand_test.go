@@ -82,8 +82,8 @@ func scriptHeads() map[string]string {
 func TestScriptLinesAreReadAsTheKernelReadsThem(t *testing.T) {
 	dir := t.TempDir()
 	interp, script := filepath.Join(dir, "interp"), filepath.Join(dir, "script")
-	print := []byte("#!/bin/sh\nprintf '%s\\0' \"$0\" \"$@\"\n") // its own line adds nothing but its path
-	if err := os.WriteFile(interp, print, 0o700); err != nil {
+	printer := []byte("#!/bin/sh\nprintf '%s\\0' \"$0\" \"$@\"\n") // its own line adds nothing but its path
+	if err := os.WriteFile(interp, printer, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, head := range scriptHeads() {
