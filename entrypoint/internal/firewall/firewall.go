@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -34,7 +35,7 @@ const (
 	// EngineResolver is where Docker's embedded DNS listens on networks of the user's.
 	EngineResolver = "127.0.0.11"
 
-	// Listen is the only address that the gateway's listeners may have. (An answer from a wildcard listener would leave with another
+	// ListenAddr is the only address that the gateway's listeners may have. (An answer from a wildcard listener would leave with another
 	// source address than the redirected question had.)
 	ListenAddr = "127.0.0.1"
 )
@@ -43,6 +44,8 @@ const (
 type Config struct {
 	DNSPort   uint16 // of the resolver on [ListenAddr], UDP and TCP
 	ProxyPort uint16 // of the transparent proxy on [ListenAddr]
+	// Synthetic are the IPv4 addresses that the resolver gives to allowed names.
+	Synthetic netip.Prefix
 }
 
 // Validate returns all faults of the configuration, joined.
@@ -56,6 +59,9 @@ func (c Config) Validate() error {
 	}
 	if c.DNSPort == c.ProxyPort && c.DNSPort != 0 {
 		faults = append(faults, fmt.Errorf("port %d: resolver and proxy cannot share it", c.DNSPort))
+	}
+	if !c.Synthetic.Addr().Is4() {
+		faults = append(faults, fmt.Errorf("synthetic addresses %v: not an IPv4 prefix", c.Synthetic))
 	}
 	return errors.Join(faults...)
 }
@@ -103,7 +109,10 @@ func Apply(ctx context.Context, cfg Config) (*Firewall, error) {
 	if v6 != nil {
 		f.families = append(f.families, &family{name: "IPv6", tables: v6, chains: ipv6Chains()})
 	}
-	return f, f.apply(ctx)
+	if err := f.apply(ctx); err != nil {
+		return nil, err
+	}
+	return f, routeToLoopback(cfg.Synthetic)
 }
 
 // Backend is what the rules were applied with: nf_tables or legacy.

@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"testing"
 )
 
-func testConfig() Config { return Config{DNSPort: 1053, ProxyPort: 1080} }
+func testConfig() Config {
+	return Config{DNSPort: 1053, ProxyPort: 1080, Synthetic: netip.MustParsePrefix("198.18.0.0/15")}
+}
 
 // fakeFirewall applies the rule set to iptables in memory.
 func fakeFirewall(t *testing.T, v4, v6 *memory) (*Firewall, error) {
@@ -141,10 +144,12 @@ func TestApplyStopsWithItsContext(t *testing.T) {
 
 func TestConfigNamesEveryFault(t *testing.T) {
 	err := Config{}.Validate()
-	if err == nil || !strings.Contains(err.Error(), "resolver") || !strings.Contains(err.Error(), "proxy") {
+	if err == nil || !strings.Contains(err.Error(), "resolver") || !strings.Contains(err.Error(), "proxy") || !strings.Contains(err.Error(), "synthetic") {
 		t.Errorf("got %v", err)
 	}
-	if (Config{DNSPort: 5, ProxyPort: 5}).Validate() == nil {
+	same := testConfig()
+	same.ProxyPort = same.DNSPort
+	if same.Validate() == nil {
 		t.Error("one port for both is accepted")
 	}
 	if err := testConfig().Validate(); err != nil {
@@ -208,10 +213,10 @@ func TestIPv6MustBeOff(t *testing.T) {
 		ok      bool
 	}{
 		"kernel without it": {nil, "", noIPv6, true},
-		"off":               {ptr(""), "1\n", offIPv6, true},
-		"on":                {ptr(""), "0\n", "", false},
-		"address left over": {ptr("0000 lo\n"), "1\n", "", false},
-		"sysctl missing":    {ptr(""), "", "", false},
+		"off":               {new(""), "1\n", offIPv6, true},
+		"on":                {new(""), "0\n", "", false},
+		"address left over": {new("0000 lo\n"), "1\n", "", false},
+		"sysctl missing":    {new(""), "", "", false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -231,8 +236,6 @@ func TestIPv6MustBeOff(t *testing.T) {
 		})
 	}
 }
-
-func ptr(s string) *string { return &s }
 
 func writeFile(t *testing.T, path, text string) {
 	t.Helper()

@@ -17,7 +17,7 @@ const procSys = "/proc/sys/net"
 // initialInode is PROC_NET_INIT_INO, the inode of the initial network namespace since Linux 6.18. Before, it was whatever came first.
 const initialInode = "net:[4026531833]"
 
-// ErrHostNamespace: the process is in the network namespace of a machine and not of a container; nothing was touched.
+// ErrHostNamespace says that the process is in the network namespace of a machine and not of a container; nothing was touched.
 var ErrHostNamespace = errors.New("refusing to change the rules of a host's network namespace")
 
 // namespace is what can be seen of a network namespace from inside.

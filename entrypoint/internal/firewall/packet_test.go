@@ -34,8 +34,10 @@ func TestParsePacket(t *testing.T) {
 		{"TCP over IPv6", ipv6TCP, Packet{Proto: ProtoTCP, Src: addr("[2001:db8::1]:12345"), Dst: addr("[2001:db8::2]:80")}, true},
 		{"UDP behind hop-by-hop options", ipv6Hop, Packet{Proto: ProtoUDP, Src: addr("[2001:db8::1]:12345"), Dst: addr("[2001:db8::2]:53")}, true},
 		{
-			"later fragment has no ports", "4500002300010001401100000a000001c633640130390035",
-			Packet{Proto: ProtoUDP, Src: addr("10.0.0.1:0"), Dst: addr("198.51.100.1:0")}, true,
+			"later fragment has no ports",
+			"4500002300010001401100000a000001c633640130390035",
+			Packet{Proto: ProtoUDP, Src: addr("10.0.0.1:0"), Dst: addr("198.51.100.1:0")},
+			true,
 		},
 		{"cut before the ports", ipv4UDP[:44], Packet{Proto: ProtoUDP, Src: addr("10.0.0.1:0"), Dst: addr("198.51.100.1:0")}, true},
 		{"cut in the header", ipv4UDP[:30], Packet{}, false},

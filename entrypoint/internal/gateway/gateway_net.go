@@ -139,5 +139,5 @@ func listenAll() (*listeners, error) {
 func localOf(a net.Addr) netip.AddrPort { return netip.MustParseAddrPort(a.String()) }
 
 func (l *listeners) ports() firewall.Config {
-	return firewall.Config{DNSPort: localOf(l.dnsUDP.LocalAddr()).Port(), ProxyPort: localOf(l.proxy.Addr()).Port()}
+	return firewall.Config{DNSPort: localOf(l.dnsUDP.LocalAddr()).Port(), ProxyPort: localOf(l.proxy.Addr()).Port(), Synthetic: synthetic()}
 }

@@ -130,7 +130,7 @@ func (o *Outside) Do(fn func()) {
 }
 
 func run(t testing.TB, name string, args ...string) {
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
 		t.Errorf("%s %v: %v\n%s", name, args, err, out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -50,12 +51,12 @@ func packetSocket(device string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	proto := int(binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_IP)))
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, proto)
+	proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_IP))
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(proto))
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(proto), Ifindex: iface.Index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: iface.Index}); err != nil {
 		_ = syscall.Close(fd)
 		return nil, err
 	}
@@ -102,10 +103,8 @@ func (s *Sniffer) Wait(t testing.TB, match func(Packet) bool) {
 	t.Helper()
 	deadline := time.After(2 * time.Second)
 	for {
-		for _, p := range s.Packets() {
-			if match(p) {
-				return
-			}
+		if slices.ContainsFunc(s.Packets(), match) {
+			return
 		}
 		select {
 		case <-s.more:
