@@ -73,6 +73,7 @@ func (c *Changes) Gate(o GateOptions) reports.Gate {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	g.contents(ctx)
+	g.mask()
 	slices.SortStableFunc(g.findings, func(a, b reports.Finding) int { return cmp.Compare(a.Path, b.Path) })
 	passed := !slices.ContainsFunc(g.findings, func(f reports.Finding) bool { return f.Severity == reports.Block })
 	return reports.Gate{Passed: passed, Findings: append([]reports.Finding{}, g.findings...)}
@@ -243,6 +244,18 @@ func (g *gate) secrets(ctx context.Context, secrets []string) error {
 			}
 		}
 	})
+}
+
+// mask keeps secrets out of the findings, which quote names and targets.
+func (g *gate) mask() {
+	for _, s := range g.o.Secrets {
+		if s == "" {
+			continue
+		}
+		for i, f := range g.findings {
+			g.findings[i].Path, g.findings[i].Reason = strings.ReplaceAll(f.Path, s, "***"), strings.ReplaceAll(f.Reason, s, "***")
+		}
+	}
 }
 
 func containsAny(s string, values []string) bool {
