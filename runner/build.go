@@ -165,6 +165,9 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer, entrypoint *bytes.B
 	if err != nil {
 		return err
 	}
+	if r.rep.Workspace.Hidden, err = r.ws.Hidden(ctx); err != nil {
+		return err
+	}
 	if err := r.ws.WriteUpper(ctx, archive, r.identity.uid, r.identity.gid); err != nil {
 		return err
 	}

@@ -26,4 +26,3 @@ func Clean(ctx context.Context, s Streams) error {
 	}
 	return engine.Close()
 }
-

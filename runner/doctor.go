@@ -161,4 +161,3 @@ func (d *doctor) firewall(ctx context.Context) {
 	_, err = link.finish(ctx)
 	d.check("summary", "came", err)
 }
-

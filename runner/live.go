@@ -12,11 +12,11 @@ import (
 
 // liveView shows a run while it goes: the agent's output, made harmless, and denials in place.
 type liveView struct {
-	run    *run
-	mu     sync.Mutex
-	out    io.Writer
-	seen   map[string]bool // denials that were shown
-	quiet  io.WriteCloser  // while the agent writes: CI takes no commands from it
+	run   *run
+	mu    sync.Mutex
+	out   io.Writer
+	seen  map[string]bool // denials that were shown
+	quiet io.WriteCloser  // while the agent writes: CI takes no commands from it
 }
 
 // maxShownDenials bounds the denials that are logged as they happen; the report has all.

@@ -143,6 +143,7 @@ func (r *run) report() (*reports.Report, error) {
 		rep.Errors = append(rep.Errors, err.Error())
 	}
 	r.decide()
+	rep.Workspace.Git = r.ws.Git()
 	if err := r.writeReports(); err != nil {
 		return rep, fmt.Errorf("write the reports to %s: %w", r.out.path, err)
 	}

@@ -44,11 +44,16 @@ func (r *run) work(ctx context.Context) {
 		return
 	}
 	defer r.live.close()
-	if _, err := r.box.Start(ctx, r.live.stdout(), r.live.stderr()); err != nil {
+	// From here on the agent may have run, whatever the engine answers. A signal does not interrupt the start: the stop that follows needs to know
+	// what there is to stop.
+	r.ending.started = true
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), buildDeadline)
+	_, err := r.box.Start(starting, r.live.stdout(), r.live.stderr())
+	cancel()
+	if err != nil {
 		r.fault(agentStartError(err))
 		return
 	}
-	r.ending.started = true
 	ended := make(chan boxEnd, 1)
 	go func() {
 		exit, err := r.box.Wait(context.WithoutCancel(ctx))

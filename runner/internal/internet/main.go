@@ -209,6 +209,9 @@ func certificate() (tls.Certificate, []byte, error) {
 	if err != nil {
 		return tls.Certificate{}, nil, err
 	}
+	if ca, err = x509.ParseCertificate(caDER); err != nil { // with its key identifier, which strict clients want in the leaf
+		return tls.Certificate{}, nil, err
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, err
