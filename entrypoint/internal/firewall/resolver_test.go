@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -138,6 +139,37 @@ func TestStaleRedirectsDoNotCaptureTheGateway(t *testing.T) {
 		if _, _, err := resolver.ReadFrom(make([]byte, 64)); err != nil {
 			t.Fatalf("the gateway's lookup from port %d was captured: %v", 40000+port, err)
 		}
+	}
+}
+
+// Rules of two back ends in one namespace are both in force and do not see each other.
+func TestTheEnginesBackEndIsOurs(t *testing.T) {
+	if !firewalltest.Isolated(t) {
+		return
+	}
+	c := newClosed(t, func() {
+		for _, args := range [][]string{
+			{"-N", "DOCKER_OUTPUT"},
+			{"-A", "OUTPUT", "-d", "127.0.0.11", "-j", "DOCKER_OUTPUT"},
+			{"-A", "DOCKER_OUTPUT", "-d", "127.0.0.11", "-p", "udp", "--dport", "53", "-j", "DNAT", "--to-destination", "127.0.0.11:40000"},
+		} {
+			cmd := exec.CommandContext(t.Context(), "iptables-legacy", append([]string{"-t", "nat"}, args...)...)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+			}
+		}
+	})
+	if c.Backend() != legacy {
+		t.Fatalf("applied with %s", c.Backend())
+	}
+	c.answers(t, "127.0.0.11:53")
+	if err := send("udp4", "198.51.100.1:9"); err == nil {
+		t.Error("UDP was sent")
+	}
+	c.refused(t, ProtoUDP, netip.MustParseAddrPort("198.51.100.1:9"))
+	c.nothingLeft(t)
+	if n := c.counters(t); n.Denied != 1 {
+		t.Errorf("counters %+v, want 1 denied", n)
 	}
 }
 
