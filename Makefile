@@ -35,7 +35,7 @@ demo: build images ## Run an agent script on the example project, and show what 
 
 .PHONY: test
 test: images ## Run every test, on a real engine
-	$(ENGINE) go test -timeout 25m $(TESTFLAGS) ./...
+	$(ENGINE) go test -count=1 -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: check
 check: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Lint Go, shell and workflows, as CI does

@@ -42,8 +42,8 @@ func TestApplySetsEveryPolicyAndRuleInOrder(t *testing.T) {
 	if len(output) != 13 || output[len(output)-1] != "-j "+denyChain {
 		t.Errorf("filter OUTPUT: %q", output)
 	}
-	if f.Rules() != 33 {
-		t.Errorf("%d rules and policies, want 33", f.Rules())
+	if f.Rules() != 34 {
+		t.Errorf("%d rules and policies, want 34", f.Rules())
 	}
 }
 
@@ -56,7 +56,7 @@ func TestRedirectsStandBeforeTheEnginesJump(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules := v4.rules["nat OUTPUT"]
-	if at := slices.Index(rules, "-d 127.0.0.11/32 -j DOCKER_OUTPUT"); at != len(rules)-1 || len(rules) != 4 {
+	if at := slices.Index(rules, "-d 127.0.0.11/32 -j DOCKER_OUTPUT"); at != len(rules)-1 || len(rules) != 5 {
 		t.Errorf("nat OUTPUT: %q", rules)
 	}
 	v4.rules["nat DOCKER_OUTPUT"] = []string{"-j DNAT --to-destination 127.0.0.1:4444"}

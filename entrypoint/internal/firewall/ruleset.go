@@ -56,7 +56,10 @@ func ipv4Chains(cfg Config) []chain {
 		{table: "nat", name: "OUTPUT", policy: accept, rules: []rule{
 			{front: true, spec: fmt.Sprintf("-p udp %s -m udp --dport 53 -j REDIRECT --to-ports %d", notMark, cfg.DNSPort)},
 			{front: true, spec: fmt.Sprintf("-p tcp %s -m tcp --dport 53 -j REDIRECT --to-ports %d", notMark, cfg.DNSPort)},
-			{front: true, spec: fmt.Sprintf("-p tcp %s -m addrtype ! --dst-type LOCAL -j REDIRECT --to-ports %d", notMark, cfg.ProxyPort)},
+			// A socket bound to lo by SO_BINDTODEVICE would never see the proxy's answer and hang without a record: only synthetic addresses
+			// are behind lo, the rest of what goes there is refused in filter.
+			{front: true, spec: fmt.Sprintf("-d %s -p tcp %s -j REDIRECT --to-ports %d", cfg.Synthetic, notMark, cfg.ProxyPort)},
+			{front: true, spec: fmt.Sprintf("! -o lo -p tcp %s -m addrtype ! --dst-type LOCAL -j REDIRECT --to-ports %d", notMark, cfg.ProxyPort)},
 		}},
 
 		// Neighbours on the network and the host cannot reach in. Replies come in the gateway's zone only.
