@@ -44,9 +44,6 @@ func TestPoolEndsAtItsLimitAndKeepsServingWhatItHas(t *testing.T) {
 }
 
 func TestPoolFillsTheRangeAndNoMore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("131,070 names")
-	}
 	p := newPool(1 << 20)
 	n := 0
 	for ; ; n++ {
