@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// searchTime bounds one search, searchWait what a caller waits for its turn.
+	// searchTime bounds one search, in CPU time: a busy machine makes it late, not fruitless. searchWait is what a caller waits for it.
 	searchTime = 20 * time.Millisecond
-	searchWait = 100 * time.Millisecond
-	// searchShare is the part of the time that searches may take in the long run, searchBurst how much may be saved up: an agent that
+	searchWait = 250 * time.Millisecond
+	// searchShare is the part of one CPU that searches may take in the long run, searchBurst how much may be saved up: an agent that
 	// floods the gateway loses the names of its processes in the report, not the report.
 	searchShare = 0.2
 	searchBurst = 500 * time.Millisecond
@@ -34,6 +34,7 @@ const (
 type finder struct {
 	uid, gid int
 	now      func() time.Time
+	cpu      func() time.Duration // that the searching thread has used
 	searches chan search
 
 	// The rest belongs to the searching thread.
@@ -61,10 +62,21 @@ type search struct {
 }
 
 func newFinder(uid, gid int) *finder {
-	return &finder{uid: uid, gid: gid, now: time.Now, searches: make(chan search, searchQueue), found: map[socket]finding{}, saved: searchBurst}
+	return &finder{
+		uid: uid, gid: gid, now: time.Now, cpu: threadTime,
+		searches: make(chan search, searchQueue), found: map[socket]finding{}, saved: searchBurst,
+	}
 }
 
-// Process implements attributor. It returns nil after a tenth of a second, or at once when too many wait.
+// threadTime is the CPU time of the calling thread. A clock that could not be read stands still: then a search is bounded by what there is
+// to look at.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
+}
+
+// Process implements attributor. It returns nil after a quarter of a second, or at once when too many wait.
 func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.Process {
 	s := search{socket: socket{network, unmap(local), unmap(remote)}, reply: make(chan *reports.Process, 1)}
 	if network == "udp" {
@@ -110,8 +122,9 @@ func (f *finder) answer(s socket) *reports.Process {
 	if f.saved <= 0 {
 		return nil
 	}
-	p := f.find(s, start.Add(searchTime))
-	f.saved -= f.now().Sub(start)
+	before := f.cpu()
+	p := f.find(s, before+searchTime)
+	f.saved -= f.cpu() - before
 	if len(f.found) >= maxFound {
 		clear(f.found)
 	}
@@ -120,7 +133,7 @@ func (f *finder) answer(s socket) *reports.Process {
 }
 
 // find runs on the locked thread.
-func (f *finder) find(s socket, deadline time.Time) *reports.Process {
+func (f *finder) find(s socket, deadline time.Duration) *reports.Process {
 	inode := findSocket(s)
 	if inode == "" {
 		return nil
@@ -157,9 +170,9 @@ func (f *finder) as(uid, gid int, fn func()) {
 }
 
 // holder returns the first process that holds the socket, and those that may not be looked into with the identity of the moment.
-func (f *finder) holder(pids []int, inode string, deadline time.Time) (pid int, refused []int) {
+func (f *finder) holder(pids []int, inode string, deadline time.Duration) (pid int, refused []int) {
 	for _, pid := range pids {
-		if f.now().After(deadline) {
+		if f.cpu() > deadline {
 			return 0, refused
 		}
 		holds, err := holdsSocket(pid, inode)
