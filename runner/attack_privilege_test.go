@@ -28,7 +28,7 @@ id -u | sed 's/^/uid=/'`, func(cfg *runner.Config) { cfg.User = user })
 			t.Errorf("user %q: NoNewPrivs %s, Seccomp %s, want 1 and 2", user, r.says(t, "NoNewPrivs"), r.says(t, "Seccomp"))
 		}
 		for _, ids := range []string{"Uid", "Gid"} {
-			for _, id := range strings.Fields(r.says(t, ids)) {
+			for id := range strings.FieldsSeq(r.says(t, ids)) {
 				if id == "0" {
 					t.Errorf("user %q: %s has 0: %s", user, ids, r.says(t, ids))
 				}

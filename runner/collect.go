@@ -85,12 +85,8 @@ func (r *run) judge(ctx context.Context) {
 		return
 	}
 	defer r.phase("gate")()
-	r.rep.Gate = r.changes.Gate(workspace.GateOptions{
-		Protect: r.cfg.Protect, MaxPatchBytes: int64(r.cfg.MaxPatchBytes), MaxPatchFiles: r.cfg.MaxPatchFiles, Sub: r.ws.Sub(),
-	})
-	for _, f := range r.rep.Gate.Findings {
-		r.log.Warn("gate", "rule", f.Rule, "severity", string(f.Severity), "path", f.Path, "reason", f.Reason)
-	}
+	r.rep.Gate = r.changes.Gate(gateOptions(r.cfg, r.ws.Sub()))
+	logFindings(r.log, r.rep.Gate)
 	if !r.cfg.Apply || r.changes.Empty() {
 		return
 	}

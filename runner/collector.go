@@ -20,8 +20,7 @@ type collectorLink struct {
 	stdout    *io.PipeReader
 	ended     chan struct{}
 
-	mu  sync.Mutex // of what is written: heartbeats stand between requests, never inside one
-	err error
+	mu sync.Mutex // of what is written: heartbeats stand between requests, never inside one
 }
 
 var _ io.Writer = (*collectorLink)(nil)
@@ -35,7 +34,7 @@ func (c *collectorLink) Write(p []byte) (int, error) {
 
 func (c *collectorLink) start(ctx context.Context, log *slog.Logger) error {
 	reader, writer := io.Pipe()
-	stdin, err := c.container.Start(ctx, writer, &logWriter{log: log, message: "collector"})
+	stdin, err := c.container.Start(ctx, writer, &logWriter{log: log, from: "collector"})
 	if err != nil {
 		return errors.Join(err, writer.Close())
 	}

@@ -2,7 +2,6 @@ package runner_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,11 +24,6 @@ type result struct {
 // try runs a script in the sandbox; configure changes the configuration before.
 func try(t testing.TB, script string, configure ...func(*runner.Config)) result {
 	t.Helper()
-	return tryContext(t, t.Context(), script, configure...)
-}
-
-func tryContext(t testing.TB, ctx context.Context, script string, configure ...func(*runner.Config)) result {
-	t.Helper()
 	needEngine(t)
 	cfg := runner.Defaults()
 	cfg.Agent = "shell"
@@ -45,7 +39,7 @@ func tryContext(t testing.TB, ctx context.Context, script string, configure ...f
 		cfg.Workspace = t.TempDir()
 	}
 	var stdout, stderr bytes.Buffer
-	rep, err := runner.Run(ctx, cfg, runner.Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
+	rep, err := runner.Run(t.Context(), cfg, runner.Streams{In: strings.NewReader(""), Out: &stdout, Err: &stderr})
 	if err != nil {
 		t.Fatalf("run: %v\n%s", err, stderr.String())
 	}

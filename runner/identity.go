@@ -1,11 +1,7 @@
 package runner
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -19,7 +15,8 @@ type identity struct{ uid, gid int }
 // owner and group, and those to 1000: with that group the agent could use the engine where its socket shows up.
 func chooseIdentity(user string, ownerUID, ownerGID int, socket string) (identity, error) {
 	if user != "" {
-		return parseIdentity(user)
+		uid, gid, err := ParseUser(user)
+		return identity{uid, gid}, err
 	}
 	socketGID := -1
 	if info, err := os.Stat(socket); err == nil {
@@ -39,17 +36,4 @@ func chooseIdentity(user string, ownerUID, ownerGID int, socket string) (identit
 		uid: pick(-1, os.Getuid(), ownerUID),
 		gid: pick(socketGID, os.Getgid(), ownerGID),
 	}, nil
-}
-
-func parseIdentity(user string) (identity, error) {
-	left, right, found := strings.Cut(user, ":")
-	uid, errUID := strconv.Atoi(left)
-	gid, errGID := strconv.Atoi(right)
-	if !found || errUID != nil || errGID != nil {
-		return identity{}, fmt.Errorf("user %q is not UID:GID", user)
-	}
-	if uid <= 0 || gid <= 0 {
-		return identity{}, errors.New("neither UID nor GID may be 0")
-	}
-	return identity{uid, gid}, nil
 }

@@ -10,9 +10,9 @@ const maxLogLine = 8 << 10
 
 // logWriter logs what is written to it, a record a line, at debug.
 type logWriter struct {
-	log     *slog.Logger
-	message string
-	rest    []byte
+	log  *slog.Logger
+	from string
+	rest []byte
 }
 
 func (w *logWriter) Write(p []byte) (int, error) {
@@ -29,6 +29,6 @@ func (w *logWriter) Write(p []byte) (int, error) {
 		} else {
 			w.rest = nil
 		}
-		w.log.Debug(w.message, "line", string(line))
+		w.log.Debug("container", "from", w.from, "line", string(line))
 	}
 }

@@ -150,9 +150,9 @@ func (r *run) report() (*reports.Report, error) {
 	return rep, r.out.close()
 }
 
-// hostname of errors: a run that cannot even log says so on its own.
+// warnIf logs an error that does not change the outcome.
 func (r *run) warnIf(what string, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		r.log.Warn(what, "error", err)
+		r.log.Warn("something went wrong beside the run", "what", what, "error", err)
 	}
 }

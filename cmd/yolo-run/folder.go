@@ -38,6 +38,29 @@ func (a *app) diffCommand() *cobra.Command {
 	}
 }
 
+func (a *app) applyCommand() *cobra.Command {
+	flags := newFlagValues()
+	cmd := &cobra.Command{
+		Use:   "apply [FOLDER]",
+		Short: "Apply the patch of a run to the workspace, after the gate (default: the latest)",
+		Args:  oneFolder,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l := load(flags, a.environ)
+			a.warnUnknown(l)
+			if err := errors.Join(l.faults...); err != nil {
+				return err
+			}
+			folder, err := runFolder(args)
+			if err != nil {
+				return err
+			}
+			return runner.Apply(cmd.Context(), l.cfg, folder, a.streams)
+		},
+	}
+	flags.register(cmd, settings(new(runner.Defaults())))
+	return cmd
+}
+
 // copyPatch writes the patch as it is into a pipe or a file. On a terminal it is text by the agent, and nothing in it may act.
 func (a *app) copyPatch(patch io.Reader) error {
 	if !isTerminal(a.streams.Out) {

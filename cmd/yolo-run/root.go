@@ -50,7 +50,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.flagFaults(cmd, flags, err) })
 	root.SetHelpFunc(help)
 	root.AddCommand(
-		a.diffCommand(), a.reportCommand(), a.policyCommand(), a.doctorCommand(), a.cleanCommand(),
+		a.applyCommand(), a.diffCommand(), a.reportCommand(), a.policyCommand(), a.doctorCommand(), a.cleanCommand(),
 		a.versionCommand(), flagsTopic(),
 	)
 	return root

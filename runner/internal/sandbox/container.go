@@ -169,7 +169,7 @@ func (c *Container) File(ctx context.Context, path string, limit int64, w io.Wri
 	if header.Typeflag != tar.TypeReg || header.Size > limit {
 		return 0, fmt.Errorf("read %s of %s container: not a regular file of at most %d bytes", path, c.role, limit)
 	}
-	return io.Copy(w, archive)
+	return io.CopyN(w, archive, header.Size)
 }
 
 // Remove kills the container if it still runs and removes it with its anonymous volumes.

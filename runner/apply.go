@@ -1,0 +1,104 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
+)
+
+// ErrGate says that the gate does not let a patch through. The exit code is that of a run whose patch does not pass.
+var ErrGate error = gateError{}
+
+type gateError struct{}
+
+func (gateError) Error() string { return "the gate does not pass this patch" }
+func (gateError) ExitCode() int { return reports.PolicyFailed.ExitCode(0) }
+
+// Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report: the gate
+// looks at the patch again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
+func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error) {
+	cfg.SetDefaults()
+	log := cfg.Logger(s.Err)
+	patch, err := os.Open(filepath.Join(folder, filePatch))
+	if errors.Is(err, os.ErrNotExist) {
+		log.Info("the run changed nothing", "folder", folder)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer patch.Close()
+	ws, err := workspace.Open(ctx, workspace.Options{Dir: cfg.Workspace, Hide: cfg.Hide, Logger: log})
+	if err != nil {
+		return workspaceError(cfg.Workspace, err)
+	}
+	changes, err := ws.ReadPatch(ctx, patch)
+	if errors.Is(err, workspace.ErrConflict) {
+		return withHint(err, "the workspace has moved since the run; run again, or apply the patch by hand with git apply --3way")
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, changes.Close()) }()
+	if gate := changes.Gate(gateOptions(cfg, ws.Sub())); !gate.Passed {
+		logFindings(log, gate)
+		return withHint(ErrGate, "read the findings; what you want all the same, apply by hand with git apply")
+	}
+	if err := changes.Apply(ctx, ws.Root()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.Out, "applied changes to %d files in %s\n", len(changes.Report().Files), ws.Root())
+	return err
+}
+
+func gateOptions(cfg Config, sub string) workspace.GateOptions {
+	return workspace.GateOptions{
+		Protect: cfg.Protect, MaxPatchBytes: int64(cfg.MaxPatchBytes), MaxPatchFiles: cfg.MaxPatchFiles, Sub: sub,
+		Secrets: secretValues(cfg),
+	}
+}
+
+// secretValues are the values that were handed in as secrets: a patch must not carry them out.
+func secretValues(cfg Config) []string {
+	var values []string
+	for _, entry := range cfg.Secrets {
+		secret, err := ParseSecret(entry)
+		if err != nil {
+			continue // Validate has said so
+		}
+		if value, err := secret.value(); err == nil {
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+// value reads the secret. A newline at the end of a file is the editor's, not the secret's.
+func (s Secret) value() (string, error) {
+	if s.File == "" {
+		return os.Getenv(s.Env), nil
+	}
+	path, err := thisHost().expand(s.File)
+	if err != nil {
+		return "", err
+	}
+	data, err := readBounded(path, maxSecret)
+	for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
+		data = data[:len(data)-1]
+	}
+	return string(data), err
+}
+
+const maxSecret = 64 << 10 // bytes
+
+func logFindings(log *slog.Logger, gate reports.Gate) {
+	for _, f := range gate.Findings {
+		log.Warn("gate", "rule", f.Rule, "severity", string(f.Severity), "path", f.Path, "reason", f.Reason)
+	}
+}
