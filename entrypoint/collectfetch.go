@@ -72,8 +72,7 @@ func (s *collectSession) open(want wire.CollectWant) (*os.File, int64, error) {
 
 // reason is an error without the path, which may hold anything.
 func reason(err error) string {
-	var path *os.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*os.PathError](err); ok {
 		return path.Err.Error()
 	}
 	return err.Error()

@@ -129,8 +129,7 @@ func fill(f *os.File, buf []byte) (int, error) {
 }
 
 func unreadable(err error) string {
-	var errno unix.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		return fmt.Sprintf("cannot be read: %v", errno) // without the path: it may hold control characters
 	}
 	return "cannot be read"

@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// ErrConflict: the tree is not what the patch is for.
+// ErrConflict means that the tree is not what the patch is for.
 var ErrConflict = errors.New("the patch does not fit")
 
 // Apply writes the changes to a tree that has the old versions, all or nothing. git is not asked: no filter, no hook, no attribute

@@ -71,10 +71,10 @@ func (a *applier) perm(d treeChange, name string) (fs.FileMode, error) {
 		return 0, err
 	}
 	perm := info.Mode().Perm()
-	switch {
-	case d.mode == d.oldMode:
+	switch d.mode {
+	case d.oldMode:
 		return perm, nil
-	case d.mode == modeExecutable:
+	case modeExecutable:
 		return perm | (perm&0o444)>>2, nil
 	}
 	return perm &^ 0o111, nil

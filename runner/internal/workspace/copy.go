@@ -15,7 +15,7 @@ import (
 	"github.com/yolo-run/yolo-run/reports"
 )
 
-// ErrTooLarge: the workspace is over a limit of copy mode.
+// ErrTooLarge means that the workspace is over a limit of copy mode.
 var ErrTooLarge = errors.New("the workspace is too large to be copied")
 
 // WriteCopy writes the whole tree, in bounded memory, with everything belonging to uid and gid, hidden files empty and git configurations sanitised.

@@ -3,6 +3,7 @@ package workspace
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -10,7 +11,7 @@ import (
 func DefaultHide() []string {
 	return []string{
 		".env", ".env.*", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist", "!.env.defaults",
-		".netrc", ".git-credentials", "*.pem", ".git/logs/**",
+		".netrc", ".git-credentials", "*.pem", ".git/logs",
 	}
 }
 
@@ -58,12 +59,36 @@ func parseGlob(pattern string) (glob, error) {
 // hidden reports whether a relative path is hidden.
 func (g globs) hidden(rel string) bool {
 	parts := strings.Split(rel, "/")
-	for i := len(g) - 1; i >= 0; i-- {
-		if matchParts(g[i].parts, parts) {
-			return !g[i].keep
+	for _, glob := range slices.Backward(g) {
+		if matchParts(glob.parts, parts) {
+			return !glob.keep
 		}
 	}
 	return false
+}
+
+// matchFolder reports whether some pattern is about everything in a folder.
+func (g globs) matchFolder(rel string) bool {
+	parts := strings.Split(rel, "/")
+	return slices.ContainsFunc(g, func(glob glob) bool { return matchParts(glob.parts, parts) })
+}
+
+// mayMatch reports whether some pattern could be about a file of this name in a folder that no pattern is about. It spares most
+// files of a large tree the whole comparison.
+func (g globs) mayMatch(name string) bool {
+	return slices.ContainsFunc(g, func(glob glob) bool { return glob.mayEnd(name) })
+}
+
+func (g glob) mayEnd(name string) bool {
+	switch last := g.parts[len(g.parts)-1]; {
+	case last == "**":
+		return true
+	case !strings.ContainsAny(last, `*?[\`):
+		return last == name
+	default:
+		ok, err := path.Match(last, name)
+		return err == nil && ok
+	}
 }
 
 // matchParts matches a pattern to a path or to one of the folders above it.

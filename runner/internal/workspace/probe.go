@@ -14,7 +14,7 @@ import (
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
 
-// ErrElsewhere: the engine's containers do not see the folder that the runner sees, so that an overlay over it would be of something else.
+// ErrElsewhere means that the engine's containers do not see the folder that the runner sees, so that an overlay over it would be of something else.
 var ErrElsewhere = errors.New("the engine does not see this workspace")
 
 // randomEntry picks a name that somebody who only guessed the folder could not know. git's own folder changes while git looks at it.

@@ -3,6 +3,7 @@ package workspace
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,8 +77,10 @@ func (im *importer) commit(ref string, entries []entry) error {
 
 // close ends the import and waits for git.
 func (im *importer) close() error {
-	im.out.WriteString("done\n")
-	err := im.out.Flush()
+	_, err := im.out.WriteString("done\n")
+	if err == nil {
+		err = im.out.Flush()
+	}
 	if closeErr := im.pipe.Close(); err == nil {
 		err = closeErr
 	}
@@ -91,10 +94,9 @@ func (im *importer) close() error {
 	return nil
 }
 
-// abort gives up: git ends without having stored anything that counts.
-func (im *importer) abort() {
-	im.pipe.Close()
-	_ = im.cmd.Wait() // it misses its "done" and says so
+// abort gives up: without its "done" git ends with an error and without references.
+func (im *importer) abort() error {
+	return errors.Join(im.pipe.Close(), im.cmd.Wait())
 }
 
 // limitedBuffer keeps the first bytes that are written to it.

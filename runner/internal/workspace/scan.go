@@ -52,6 +52,7 @@ func (w *Workspace) scan() (*scan, error) {
 
 // scanFolder visits a folder; inside .git only what a glob can be about.
 func (w *Workspace) scanFolder(s *scan, rel string, inGit bool) error {
+	all := rel != "" && w.globs.matchFolder(rel)
 	entries, err := readFolder(filepath.Join(w.root, rel))
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
 		return nil // what we cannot read the agent, who is no more than we are, cannot read either; or it went away just now
@@ -73,7 +74,7 @@ func (w *Workspace) scanFolder(s *scan, rel string, inGit bool) error {
 			if err := w.scanFolder(s, path, inGit || e.Name() == ".git"); err != nil {
 				return err
 			}
-		case (e.Type().IsRegular() || e.Type() == fs.ModeSymlink) && w.globs.hidden(path):
+		case (e.Type().IsRegular() || e.Type() == fs.ModeSymlink) && (all || w.globs.mayMatch(e.Name())) && w.globs.hidden(path):
 			s.hidden = append(s.hidden, path)
 		}
 	}

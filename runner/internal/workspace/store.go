@@ -3,6 +3,7 @@ package workspace
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,8 +18,7 @@ func (c *collection) store(ctx context.Context, gitDir string, candidates []cand
 	}
 	t := &transfer{collection: c, im: im, marks: map[wire.CollectWant]int{}, failed: map[wire.CollectWant]string{}, idents: map[string]wire.CollectWant{}}
 	if err := t.run(ctx, candidates); err != nil {
-		im.abort()
-		return fmt.Errorf("%w (git said %q)", err, im.stderr.buf)
+		return errors.Join(err, im.abort())
 	}
 	return im.close()
 }

@@ -91,16 +91,14 @@ func (w *Workspace) storePresent(ctx context.Context, gitDir string, paths []str
 	for _, p := range paths {
 		e, err := w.present(im, p)
 		if err != nil {
-			im.abort()
-			return err
+			return errors.Join(err, im.abort())
 		}
 		if e != nil {
 			entries = append(entries, *e)
 		}
 	}
 	if err := im.commit(refOld, entries); err != nil {
-		im.abort()
-		return err
+		return errors.Join(err, im.abort())
 	}
 	return im.close()
 }

@@ -38,10 +38,10 @@ func unsuitablePath(path string) string {
 
 // unsuitableOwner: files keep their owners in an overlay, and the agent must be able to write to them.
 func (w *Workspace) unsuitableOwner(uid, gid int) string {
-	switch {
-	case w.uid == uid:
+	switch w.uid {
+	case uid:
 		return ""
-	case w.uid == 0:
+	case 0:
 		return fmt.Sprintf("the workspace belongs to root, and the agent runs as %d:%d", uid, gid)
 	default:
 		return fmt.Sprintf("the workspace belongs to %d:%d, and the agent runs as %d:%d", w.uid, w.gid, uid, gid)

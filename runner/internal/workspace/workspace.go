@@ -150,8 +150,7 @@ func readable(dir string) error {
 }
 
 func notReadable(path string, err error) error {
-	var why *os.PathError
-	if errors.As(err, &why) {
+	if why, ok := errors.AsType[*os.PathError](err); ok {
 		err = why.Err // the path is said once
 	}
 	return &Error{
