@@ -21,7 +21,8 @@ type CollectOptions struct {
 }
 
 // Collect asks the collector (in is its standard input, out its standard output, after [Workspace.Probe]) for what the agent changed and makes
-// the patch. Each line is one Write, so that the caller can go on sending heartbeats beside it where Write is atomic. The Changes must be closed.
+// the patch. Each line is one Write, so that the caller can go on sending heartbeats beside it where Write is atomic. A read from out that blocks
+// is ended by closing out, not by ctx. The Changes must be closed.
 func (w *Workspace) Collect(ctx context.Context, in io.Writer, out io.Reader, o CollectOptions) (*Changes, error) {
 	if o.MaxFileBytes == 0 {
 		o.MaxFileBytes = 64 << 20

@@ -3,7 +3,6 @@ package workspace
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,7 +95,11 @@ func (im *importer) close() error {
 
 // abort gives up: without its "done" git ends with an error and without references.
 func (im *importer) abort() error {
-	return errors.Join(im.pipe.Close(), im.cmd.Wait())
+	closed := im.pipe.Close()
+	if err := im.cmd.Wait(); err != nil {
+		return gitError(im.cmd, err, im.stderr.buf)
+	}
+	return closed
 }
 
 // limitedBuffer keeps the first bytes that are written to it.
