@@ -70,6 +70,9 @@ func (c *collection) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(candidates) == 0 {
+		return c.send.Send(wire.CollectRequest{Type: wire.TypeFinish})
+	}
 	gitDir := filepath.Join(c.changes.scratch, "repository")
 	if err := initRepository(ctx, gitDir); err != nil {
 		return err
