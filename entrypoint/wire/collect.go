@@ -187,6 +187,11 @@ func (r *CollectRequest) Validate() error {
 		if len(r.Want) > MaxCollectWant {
 			return fmt.Errorf("fetch: %d contents at once, more than %d", len(r.Want), MaxCollectWant)
 		}
+		for _, w := range r.Want {
+			if err := w.validate(); err != nil {
+				return fmt.Errorf("fetch: %w", err)
+			}
+		}
 		return nil
 	default:
 		return fmt.Errorf("unknown request %q", r.Type)
@@ -212,12 +217,21 @@ func (m *CollectMessage) Validate() error {
 	}
 }
 
+func (w CollectWant) validate() error {
+	if w.Index < 0 || w.Index >= MaxCollectChanges {
+		return fmt.Errorf("index %d", w.Index)
+	}
+	if w.Side != SideOld && w.Side != SideNew {
+		return fmt.Errorf("side %q", w.Side)
+	}
+	return nil
+}
+
 func (c *CollectContent) validate() error {
+	if err := (CollectWant{Index: c.Index, Side: c.Side}).validate(); err != nil {
+		return fmt.Errorf("content: %w", err)
+	}
 	switch {
-	case c.Index < 0 || c.Index >= MaxCollectChanges:
-		return fmt.Errorf("content: index %d", c.Index)
-	case c.Side != SideOld && c.Side != SideNew:
-		return fmt.Errorf("content: side %q", c.Side)
 	case c.Size < 0 || c.Size > MaxCollectContent:
 		return fmt.Errorf("content: %d bytes", c.Size)
 	case c.Error != "" && c.Size != 0:

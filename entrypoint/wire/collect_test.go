@@ -96,6 +96,24 @@ func TestCollectReaderRefuses(t *testing.T) {
 	}
 }
 
+func TestCollectRequestsAreChecked(t *testing.T) {
+	t.Parallel()
+	for request, ok := range map[string]bool{
+		`{"type":"fetch","want":[{"index":0,"side":"new"}]}`:  true,
+		`{"type":"fetch","want":[{"index":-1,"side":"new"}]}`: false,
+		`{"type":"fetch","want":[{"index":0,"side":"both"}]}`: false,
+		`{"type":"probe","wire":1,"name":"YQ=="}`:             true,
+		`{"type":"probe","wire":2,"name":"YQ=="}`:             false,
+		`{"type":"probe","wire":1,"name":"Li4vYQ=="}`:         false,
+		`{"type":"heartbeat"}`:                                true,
+		`{"type":"shell"}`:                                    false,
+	} {
+		if _, err := wire.NewCollectRequests(strings.NewReader(request + "\n")).Next(); (err == nil) != ok {
+			t.Errorf("%s: %v, want accepted: %v", request, err, ok)
+		}
+	}
+}
+
 func TestCollectReaderNoticesShortContents(t *testing.T) {
 	t.Parallel()
 	r := wire.NewCollectReader(strings.NewReader(`{"type":"content","content":{"index":0,"side":"new","size":10}}` + "\nfour"))
