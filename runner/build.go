@@ -137,20 +137,13 @@ func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container) error {
 		return err
 	}
 	r.box = box
-	var entrypoint bytes.Buffer
-	if _, err := gateway.File(ctx, "/entrypoint", maxEntrypoint, &entrypoint); err != nil {
-		return err
-	}
 	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(r.writeArchive(ctx, writer, &entrypoint)) }()
+	go func() { writer.CloseWithError(r.writeArchive(ctx, writer)) }()
 	return errors.Join(box.PutArchive(ctx, "/", reader), reader.Close())
 }
 
-// maxEntrypoint bounds the binary that the agent's container is given, in bytes.
-const maxEntrypoint = 128 << 20
-
 // writeArchive writes everything that the agent's container gets: our files, and those that stand before the workspace's own.
-func (r *run) writeArchive(ctx context.Context, w io.Writer, entrypoint *bytes.Buffer) error {
+func (r *run) writeArchive(ctx context.Context, w io.Writer) error {
 	env := r.files.env
 	if len(r.files.ca) > 0 {
 		env = append(agent.CAEnv(), env...)
@@ -159,7 +152,7 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer, entrypoint *bytes.B
 	cfg.Layers = &r.layers.Layers
 	archive := tar.NewWriter(w)
 	err := agent.WriteFiles(archive, agent.Files{
-		Entrypoint: entrypoint, EntrypointSize: int64(entrypoint.Len()), Config: cfg,
+		Entrypoint: &r.entrypoint, EntrypointSize: int64(r.entrypoint.Len()), Config: cfg,
 		Prompt: bytes.NewReader(r.prompt), PromptSize: int64(len(r.prompt)), CA: r.files.ca, ModTime: r.started,
 	})
 	if err != nil {

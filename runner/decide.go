@@ -27,8 +27,9 @@ func (r *run) decide() {
 		r.rep.Outcome = reports.Infrastructure
 	case errors.Is(r.ending.stopped, errTimeout):
 		r.rep.Outcome = reports.Timeout
-	case r.policyFails():
+	case r.policyFails() != "":
 		r.rep.Outcome = reports.PolicyFailed
+		r.rep.Errors = append(r.rep.Errors, r.policyFails())
 	case r.ending.code != 0 || r.ending.stopped != nil:
 		r.rep.Outcome = reports.AgentFailed
 	case len(r.rep.Changes.Files) == 0:
@@ -39,13 +40,20 @@ func (r *run) decide() {
 	r.rep.ExitCode = r.rep.Outcome.ExitCode(signal)
 }
 
-// policyFails reports whether a rule of --fail-on holds.
-func (r *run) policyFails() bool {
+// policyFails says which rule of --fail-on holds, empty when none does.
+func (r *run) policyFails() string {
 	n := r.rep.Network
-	return r.failsOn("gate") && !r.rep.Gate.Passed ||
-		r.failsOn("denied") && n.Denied > 0 ||
-		r.failsOn("would-deny") && n.WouldDeny > 0 ||
-		r.failsOn("no-changes") && len(r.rep.Changes.Files) == 0
+	switch {
+	case r.failsOn("gate") && !r.rep.Gate.Passed:
+		return "the gate does not pass the changes (--fail-on gate)"
+	case r.failsOn("denied") && n.Denied > 0:
+		return fmt.Sprintf("%d attempts to reach the network were denied (--fail-on denied)", n.Denied)
+	case r.failsOn("would-deny") && n.WouldDeny > 0:
+		return fmt.Sprintf("%d attempts to reach the network would be denied (--fail-on would-deny)", n.WouldDeny)
+	case r.failsOn("no-changes") && len(r.rep.Changes.Files) == 0:
+		return "the agent changed nothing (--fail-on no-changes)"
+	}
+	return ""
 }
 
 // writeReports writes report.md and, last, report.json, and tells CI and the user.
@@ -61,7 +69,7 @@ func (r *run) writeReports() error {
 	r.warnIf("latest", r.out.linkLatest())
 	errs = append(errs, r.tellCI()...)
 	if !r.cfg.Quiet {
-		errs = append(errs, render.Terminal{Color: Colour(r.streams.Err, os.Getenv)}.Render(r.streams.Err, model))
+		errs = append(errs, render.Terminal{Color: r.colour}.Render(r.streams.Err, model))
 	}
 	errs = append(errs, r.files.log.Close())
 	return errors.Join(errs...)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -34,12 +35,26 @@ func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 }
 
 // Logger returns the logger that the configuration asks for, writing to w.
-func (c Config) Logger(w io.Writer) *slog.Logger {
+func (c Config) Logger(w io.Writer) *slog.Logger { return NewLogger(w, c.logOptions(w)) }
+
+func (c Config) logOptions(w io.Writer) LogOptions {
 	level := ParseLogLevel(c.LogLevel)
 	if c.Quiet {
 		level = max(level, slog.LevelWarn)
 	}
-	return NewLogger(w, LogOptions{Level: level, JSON: c.LogFormat == "json", Colour: Colour(w, os.Getenv)})
+	return LogOptions{Level: level, JSON: c.LogFormat == "json", Colour: Colour(w, os.Getenv)}
+}
+
+// lockedWriter lets the log and the agent's output share a stream: one Write is one piece.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // Colour reports whether text written to w may be coloured: on a terminal and in the log of a CI job, which shows colours too, unless

@@ -84,7 +84,10 @@ func (r *run) prepareOutput() (err error) {
 	if r.files, err = openRunFiles(r.out, r.cfg); err != nil {
 		return err
 	}
-	handler := r.cfg.Logger(r.streams.Err).Handler()
+	options := r.cfg.logOptions(r.streams.Err)
+	r.colour = options.Colour
+	r.streams.Err = &lockedWriter{w: r.streams.Err}
+	handler := NewLogger(r.streams.Err, options).Handler()
 	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()
 	r.log = slog.New(slog.NewMultiHandler(handler, record))
 	r.events = reports.NewCollector(r.files.network)

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -57,6 +58,7 @@ type run struct {
 	images   images
 	limits   reports.Limits
 	github   *ci.GitHub
+	colour   bool // of what people read
 	rep      reports.Report
 
 	// build
@@ -64,9 +66,11 @@ type run struct {
 	beats     sync.WaitGroup
 	gateway   *gatewayLink
 	collector *collectorLink
-	layers    layers
-	box       *sandbox.Container
-	ready     wire.Ready
+	// entrypoint is the binary for the agent's container, out of the gateway's image.
+	entrypoint bytes.Buffer
+	layers     layers
+	box        *sandbox.Container
+	ready      wire.Ready
 
 	// work
 	ending ending

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"syscall"
 	"time"
 
@@ -69,7 +70,6 @@ func (r *run) work(ctx context.Context) {
 		r.fault(stopped)
 		r.fault(r.stop(context.WithoutCancel(ctx), ended))
 	}
-	r.readExit(context.WithoutCancel(ctx))
 }
 
 func agentStartError(err error) error {
@@ -124,6 +124,9 @@ func (r *run) stop(ctx context.Context, ended <-chan boxEnd) error {
 
 // readExit reads what `entrypoint agent` wrote about the end. It counts only where it agrees with the engine: the agent could have forged it.
 func (r *run) readExit(ctx context.Context) {
+	if !r.ending.started {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	oom, err := r.box.OOMKilled(ctx)
@@ -187,13 +190,16 @@ func (r *run) limitsReached() []string {
 	return list
 }
 
-// settle closes the network's record. After it the gateway is gone, and with it every process that shared its namespaces.
+// settle closes the network's record, and reads what the agent's container says of its end beside it. After it the gateway is gone, and with it every process that shared its namespaces.
 func (r *run) settle(ctx context.Context) {
 	defer r.phase("network")()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleDeadline)
 	defer cancel()
+	var reading sync.WaitGroup
+	reading.Go(func() { r.readExit(ctx) })
 	summary, err := r.closeNetwork(ctx)
 	r.fault(err)
+	reading.Wait()
 	r.rep.Network = r.networkReport(summary)
 	r.fault(r.files.network.Close())
 	if summary != nil && !summary.RulesIntact {

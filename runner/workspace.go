@@ -77,6 +77,9 @@ func (r *run) chooseMode() (mode, reason string) {
 	return modeOverlay, ""
 }
 
+// maxEntrypoint bounds the binary that the agent's container is given, in bytes.
+const maxEntrypoint = 128 << 20
+
 // mountWorkspace makes the overlay over lower and starts the collector on it. With a volume, lower is that volume's folder.
 func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the workspace took too long to mount"))
@@ -108,6 +111,11 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 		return err
 	}
 	r.collector = &collectorLink{container: container}
+	// Now, because the engine would let us wait while a container of the image starts.
+	r.entrypoint.Reset()
+	if _, err := container.File(ctx, "/entrypoint", maxEntrypoint, &r.entrypoint); err != nil {
+		return err
+	}
 	if err := r.collector.start(ctx, r.log); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
@@ -49,8 +50,9 @@ func (e *Engine) createVolume(ctx context.Context, runID, role string, options m
 	return Volume{Name: name, Mountpoint: res.Volume.Mountpoint}, nil
 }
 
-// containerRoles are in the order in which they must be removed: Podman refuses to remove a container whose namespaces another one uses.
-var containerRoles = []string{"agent", "collector", "loader", "gateway"}
+// removalOrder has the roles of containers that are removed side by side, each list in its order: Podman refuses to remove a container whose
+// namespaces another one uses.
+var removalOrder = [][]string{{"agent", "gateway"}, {"collector", "loader"}}
 
 // objectName is the name of a run's container or volume. Names are all that the clean-up needs to know.
 func objectName(runID, role string) string { return namePrefix(runID) + role }
@@ -59,11 +61,17 @@ func namePrefix(runID string) string { return "yolo-run-" + runID + "-" }
 
 // RemoveRun removes every container and volume of a run, in whatever state they are. What is not there is no error.
 func (e *Engine) RemoveRun(ctx context.Context, runID string) error {
-	var errs []error
-	for _, role := range containerRoles {
-		errs = append(errs, e.removeContainer(ctx, objectName(runID, role)))
+	var group errgroup.Group
+	for _, roles := range removalOrder {
+		group.Go(func() error {
+			var errs []error
+			for _, role := range roles {
+				errs = append(errs, e.removeContainer(ctx, objectName(runID, role)))
+			}
+			return errors.Join(errs...)
+		})
 	}
-	return errors.Join(append(errs, e.RemoveVolumes(ctx, runID))...)
+	return errors.Join(group.Wait(), e.RemoveVolumes(ctx, runID))
 }
 
 // RemoveVolumes removes the volumes of a run. Containers that use them must be gone.
