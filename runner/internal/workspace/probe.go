@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
@@ -57,11 +56,10 @@ func (w *Workspace) CheckProbe(p wire.CollectProbe) error {
 }
 
 func sameInode(path string, seen wire.CollectStat) error {
-	var st syscall.Stat_t
-	if err := syscall.Lstat(path, &st); err != nil {
+	here, err := statInode(path)
+	if err != nil {
 		return fmt.Errorf("stat %q: %w", path, err)
 	}
-	here := wire.CollectStat{Dev: st.Dev, Ino: st.Ino, CtimeNs: st.Ctim.Nano()}
 	if here != seen {
 		return fmt.Errorf("%w: %q is another file there", ErrElsewhere, path)
 	}
