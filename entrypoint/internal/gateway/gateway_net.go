@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -115,7 +116,7 @@ const listenTries = 16
 
 func listenAll() (*listeners, error) {
 	addr := netip.AddrPortFrom(netip.MustParseAddr(firewall.ListenAddr), 0)
-	proxy, err := net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(addr))
+	proxy, err := listenPlainTCP(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func listenAll() (*listeners, error) {
 			continue
 		}
 		var tcp *net.TCPListener
-		if tcp, err = net.ListenTCP("tcp4", net.TCPAddrFromAddrPort(localOf(udp.LocalAddr()))); err != nil {
+		if tcp, err = listenPlainTCP(localOf(udp.LocalAddr())); err != nil {
 			_ = udp.Close()
 			continue
 		}
@@ -133,6 +134,22 @@ func listenAll() (*listeners, error) {
 	}
 	_ = proxy.Close()
 	return nil, err
+}
+
+// listenPlainTCP takes no multipath connections, as Go's listeners do by themselves: such a socket does not know SO_ORIGINAL_DST, so that the agent
+// could hide where it wanted to go. Without an answer to MP_CAPABLE a client goes on with plain TCP (RFC 8684, 3.7).
+func listenPlainTCP(addr netip.AddrPort) (*net.TCPListener, error) {
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	ln, err := config.Listen(context.Background(), "tcp4", addr.String())
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("listen at %s: %T", addr, ln)
+	}
+	return tcp, nil
 }
 
 // localOf is the address of one of our own sockets.
