@@ -161,6 +161,9 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer) error {
 	if r.rep.Workspace.Hidden, err = r.ws.Hidden(ctx); err != nil {
 		return err
 	}
+	if err := r.ownMounts(archive); err != nil {
+		return err
+	}
 	if err := r.ws.WriteUpper(ctx, archive, r.identity.uid, r.identity.gid); err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package runner
 
 import (
+	"archive/tar"
 	"context"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
@@ -52,4 +55,29 @@ func (r *run) overlayMount(ctx context.Context, i int, source string) (string, e
 		Lower: source, Upper: upper.Mountpoint, Work: work.Mountpoint,
 	})
 	return merged.Name, err
+}
+
+// ownMounts gives the agent the folders that it may write to and that are thrown away: the root of such a volume would belong to root.
+func (r *run) ownMounts(archive *tar.Writer) error {
+	wanted, err := r.cfg.MountList()
+	if err != nil {
+		return err
+	}
+	for _, m := range wanted {
+		if m.Mode != MountCOW {
+			continue
+		}
+		info, err := os.Stat(m.Source)
+		if err != nil {
+			return err
+		}
+		err = archive.WriteHeader(&tar.Header{
+			Typeflag: tar.TypeDir, Name: strings.TrimPrefix(m.Target, "/") + "/", Mode: int64(info.Mode().Perm()),
+			Uid: r.identity.uid, Gid: r.identity.gid, ModTime: info.ModTime(),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
