@@ -29,7 +29,7 @@ const (
 	// continueTime is how long the upstream may take to ask for a body (RFC 9110, 10.1.1) before it is sent unasked.
 	continueTime = time.Second
 	// maxUpstreamHeader bounds the header of a response.
-	maxUpstreamHeader = 1 << 20
+	maxUpstreamHeader = 64 << 10
 	// maxShownPath bounds the path in an event.
 	maxShownPath = 2 << 10
 )
@@ -186,13 +186,14 @@ func (s *httpSession) refuseRequest(req *http.Request, asked, reason, missing st
 	forbid(s.agent, reason, missing)
 }
 
-// requestEvent leaves out the query: it is where secrets stand in URLs.
+// requestEvent leaves out the query: it is where secrets stand in URLs. What it keeps are copies: parts of the request would hold all of
+// it in memory until the event is written.
 func (s *httpSession) requestEvent(req *http.Request) reports.Event {
 	e := s.event(reports.LayerHTTP)
-	e.Method = req.Method
+	e.Method = strings.Clone(req.Method)
 	if req.URL != nil {
-		e.Path = req.URL.EscapedPath()
-		e.Path = e.Path[:min(len(e.Path), maxShownPath)]
+		path := req.URL.EscapedPath()
+		e.Path = strings.Clone(path[:min(len(path), maxShownPath)])
 	}
 	if ip := s.upstream.Load(); ip != nil {
 		e.Addr = ip.String()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,10 @@ import (
 )
 
 const (
-	// maxHTTPHeader bounds the line and header of one request, and the trailer of its body.
-	maxHTTPHeader = 64 << 10
+	// maxHTTPHeader bounds the line and header of one request, and the trailer of its body, in octets; maxHTTPFields the header's lines. All
+	// connections may stand in the middle of one at once.
+	maxHTTPHeader = 32 << 10
+	maxHTTPFields = 256
 	// maxMethod is generous: the longest registered one, UPDATEREDIRECTREF, has 17 letters.
 	maxMethod = 32
 )
@@ -93,16 +96,49 @@ func (h *httpReader) parse() (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	header, err := text.ReadMIMEHeader()
+	raw, err := h.rawHeader()
 	if err != nil {
-		return nil, notHTTP(err)
+		return nil, err
 	}
 	h.limit.left = math.MaxInt64 // bodies have no bound
-	req.Header = http.Header(header)
-	if !validHeader(req.Header) {
-		return nil, malformed("malformed HTTP header")
+	if req.Header, err = parseHeader(raw); err != nil {
+		return nil, err
 	}
 	return req, h.frame(req)
+}
+
+// rawHeader reads a header with its empty line. It stays raw until it is complete: parsed, small fields take twenty times their octets, and
+// a client may stop in the middle.
+func (h *httpReader) rawHeader() ([]byte, error) {
+	var raw []byte
+	for lines, start := 0, 0; lines <= maxHTTPFields; {
+		part, err := h.buf.ReadSlice('\n')
+		raw = append(raw, part...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if line := string(raw[start:]); line == "\r\n" || line == "\n" {
+			return raw, nil
+		}
+		lines, start = lines+1, len(raw)
+	}
+	return nil, malformed("an HTTP header of more than %d lines", maxHTTPFields)
+}
+
+// parseHeader takes a header that ends where it says: octets behind the end that the parser sees would be another parser's next request.
+func parseHeader(raw []byte) (http.Header, error) {
+	rest := bufio.NewReader(bytes.NewReader(raw))
+	header, err := textproto.NewReader(rest).ReadMIMEHeader()
+	if err != nil {
+		return nil, malformed("malformed HTTP header")
+	}
+	if _, err := rest.Peek(1); err == nil || !validHeader(http.Header(header)) {
+		return nil, malformed("malformed HTTP header")
+	}
+	return http.Header(header), nil
 }
 
 // notHTTP tells a parser's fault from the connection's.

@@ -115,7 +115,8 @@ func TestHTTPChecksEachRequest(t *testing.T) {
 		{"HTTP/2 without asking", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, "not an HTTP/1.1 request", ""},
 		{"TLS", string(hello(serverNames("allowed.example"))) + "\n", 0, "not an HTTP/1.1 request", ""},
 		{"SSH", "SSH-2.0-OpenSSH_9.2\r\n", 0, "not an HTTP/1.1 request", ""},
-		{"an endless header", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 2*maxHTTPHeader), 0, "more than 65536 octets", ""},
+		{"an endless header", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 2*maxHTTPHeader), 0, "more than 32768 octets", ""},
+		{"too many fields", "GET / HTTP/1.1\r\nHost: allowed.example\r\n" + strings.Repeat("a:\n", maxHTTPFields) + "\r\n", 0, "more than 256 lines", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.what, func(t *testing.T) {

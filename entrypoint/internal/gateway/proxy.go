@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// maxConns is how many connections the agent may have at once. An idle one costs about 20 KiB here and two to six descriptors.
-	maxConns = 4096
+	// maxConns is how many connections the agent may have at once. One costs two to six descriptors and, in the middle of a ClientHello or of an
+	// HTTP header, up to 100 KiB: all of them together must fit the container's memory, or the agent could end the record.
+	maxConns = 1024
 	// handshakeTime is how long a client may take to say which name it wants: a slow one holds a place no longer.
 	handshakeTime = 10 * time.Second
 	// dialTime bounds lookup and connect together.

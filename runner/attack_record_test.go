@@ -1,0 +1,68 @@
+package runner_test
+
+import (
+	"testing"
+
+	"github.com/yolo-run/yolo-run/reports"
+)
+
+// Attack 11: multipath TCP is TCP to the policy: it does not hide where a connection wants to go.
+func TestAttack11MultipathTCPIsOnRecord(t *testing.T) {
+	t.Parallel()
+	n := needInternet(t)
+	r := try(t, `python3 - <<'PY'
+import socket
+def attempt(name, to):
+    s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262); s.settimeout(5)
+    try:
+        s.connect(to); s.sendall(b"GET / HTTP/1.1\r\nHost: allowed.test\r\n\r\n"); print(name + "=" + s.recv(12).decode())
+    except OSError as e:
+        print(name + "=" + type(e).__name__)
+attempt("denied", ("`+internetAddr+`", 5432))
+attempt("control", ("allowed.test", 80))
+PY
+`, online(n, "allowed.test"))
+	r.want(t, reports.NoChanges)
+	if got := r.says(t, "control"); got != "HTTP/1.1 200" {
+		t.Errorf("control: the allowed name answers %q", got)
+	}
+	if got := r.says(t, "denied"); got != "ConnectionResetError" {
+		t.Errorf("the denied address answers %q", got)
+	}
+	denied := r.find(reports.Deny, func(e reports.Event) bool { return e.Addr == internetAddr && e.Port == 5432 })
+	if total(denied) != 1 {
+		t.Errorf("%d denials of %s:5432 are on record, want 1: %+v", total(denied), internetAddr, r.events)
+	}
+}
+
+// Attack 10: half a request on thousands of connections does not use up the gateway's memory, and with it the record.
+func TestAttack10HalfRequestsDoNotEndTheRecord(t *testing.T) {
+	t.Parallel()
+	n := needInternet(t)
+	r := try(t, `python3 - <<'PY'
+import socket
+ip = socket.gethostbyname("allowed.test")
+half = b"GET / HTTP/1.1\r\nHost: allowed.test\r\n" + b"".join(b"%x:\n" % i for i in range(4096, 14096))
+conns = []
+for i in range(4000):
+    s = socket.socket(); s.settimeout(10); conns.append(s)
+    try:
+        s.connect((ip, 80)); s.sendall(half)
+    except OSError:
+        pass
+print("tried=%d" % len(conns))
+for s in conns:
+    s.close()
+PY
+curl -sf -m 10 -o /dev/null http://allowed.test/; echo control=$?
+`, online(n, "allowed.test"))
+	r.want(t, reports.NoChanges)
+	for name, want := range map[string]string{"tried": "4000", "control": "0"} {
+		if got := r.says(t, name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	if r.Network.Denied != 4000 {
+		t.Errorf("%d denials are on record, want 4000", r.Network.Denied)
+	}
+}
