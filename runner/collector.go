@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
@@ -48,28 +47,6 @@ func (c *collectorLink) start(ctx context.Context, log *slog.Logger) error {
 		close(c.ended)
 	}()
 	return nil
-}
-
-// probe asks the collector what it sees at the workspace's root, and to check that exactly these layers are mounted.
-func (c *collectorLink) probe(ctx context.Context, name string, l wire.Layers, life time.Duration) (wire.CollectProbe, error) {
-	defer context.AfterFunc(ctx, func() { c.stdout.CloseWithError(context.Cause(ctx)) })()
-	err := wire.NewWriter(c).Send(wire.CollectRequest{
-		Type: wire.TypeProbe, Wire: wire.Version, Name: []byte(name), Layers: &l,
-		HeartbeatTimeoutMs: heartbeatTimeout.Milliseconds(), DeadlineMs: life.Milliseconds(),
-	})
-	if err != nil {
-		return wire.CollectProbe{}, fmt.Errorf("ask the collector: %w", err)
-	}
-	m, err := wire.NewCollectReader(c.stdout).Next()
-	switch {
-	case err != nil:
-		return wire.CollectProbe{}, fmt.Errorf("answer of the collector: %w", err)
-	case m.Fatal != nil:
-		return wire.CollectProbe{}, fmt.Errorf("collector gave up at stage %s: %s", m.Fatal.Stage, m.Fatal.Reason)
-	case m.Probe == nil || m.Probe.Wire != wire.Version || !m.Probe.Layers:
-		return wire.CollectProbe{}, errors.New("collector did not prove its layers")
-	}
-	return *m.Probe, nil
 }
 
 func (c *collectorLink) beat(ctx context.Context) {

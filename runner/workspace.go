@@ -119,7 +119,8 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 	if err := r.collector.start(ctx, r.log); err != nil {
 		return err
 	}
-	probe, err := r.collector.probe(ctx, r.ws.ProbeName(), l.Layers, r.cfg.Timeout+deadlineSlack)
+	defer context.AfterFunc(ctx, func() { r.collector.stdout.CloseWithError(context.Cause(ctx)) })()
+	probe, err := r.ws.Probe(r.collector, r.collector.stdout, &l.Layers, heartbeatTimeout, r.cfg.Timeout+deadlineSlack)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,9 @@ func (s *sandbox) collect() *workspace.Changes {
 		inR.Close()
 		outW.Close()
 	}()
-	must(s.t, s.w.Probe(s.t.Context(), inW, outR, nil, time.Minute, time.Minute))
+	probe, err := s.w.Probe(inW, outR, nil, time.Minute, time.Minute)
+	must(s.t, err)
+	must(s.t, s.w.CheckProbe(probe))
 	c, err := s.w.Collect(s.t.Context(), inW, outR, workspace.CollectOptions{MaxFileBytes: s.maxFileBytes, MaxTotalBytes: s.maxTotalBytes})
 	must(s.t, err)
 	s.t.Cleanup(func() { must(s.t, c.Close()) })
@@ -117,7 +119,11 @@ func (s *sandbox) probe(lower string, layers *wire.Layers) error {
 		outW.Close()
 	}()
 	defer inW.Close()
-	return s.w.Probe(s.t.Context(), inW, outR, layers, time.Minute, time.Minute)
+	probe, err := s.w.Probe(inW, outR, layers, time.Minute, time.Minute)
+	if err != nil {
+		return err
+	}
+	return s.w.CheckProbe(probe)
 }
 
 func command(t testing.TB, name string, args ...string) string {

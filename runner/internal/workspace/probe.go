@@ -1,7 +1,6 @@
 package workspace
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,9 +33,6 @@ func randomEntry(root string) (string, error) {
 	return names[rand.IntN(len(names))], nil //nolint:gosec // no secret: nobody can know it before the run
 }
 
-// ProbeName is an entry of the root that the collector is asked about; empty in an empty tree. It is the same for the workspace's life.
-func (w *Workspace) ProbeName() string { return w.probe }
-
 // CheckProbe reports whether what the collector saw through its mount is what the host sees now: device, inode and time of the last change of the
 // root and of the entry. The error is [ErrElsewhere].
 func (w *Workspace) CheckProbe(p wire.CollectProbe) error {
@@ -66,37 +62,31 @@ func sameInode(path string, seen wire.CollectStat) error {
 	return nil
 }
 
-// Probe sends the collector its first line and checks the answer. layers may be nil. The collector lives until the deadline, and as long as a line
-// comes within heartbeat. out is read no further than the answer.
-func (w *Workspace) Probe(ctx context.Context, in io.Writer, out io.Reader, layers *wire.Layers, heartbeat, deadline time.Duration) error {
+// Probe sends the collector its first line and returns the answer, for [Workspace.CheckProbe]. The collector checks that exactly these layers are
+// mounted; nil: none are. It lives until the deadline, and as long as a line comes within heartbeat. out is read no further than the answer.
+func (w *Workspace) Probe(in io.Writer, out io.Reader, layers *wire.Layers, heartbeat, deadline time.Duration) (wire.CollectProbe, error) {
 	err := wire.NewWriter(in).Send(wire.CollectRequest{
 		Type: wire.TypeProbe, Wire: wire.Version, Name: []byte(w.probe), Layers: layers,
 		HeartbeatTimeoutMs: heartbeat.Milliseconds(), DeadlineMs: deadline.Milliseconds(),
 	})
 	if err != nil {
-		return fmt.Errorf("probe collector: %w", err)
+		return wire.CollectProbe{}, fmt.Errorf("probe collector: %w", err)
 	}
-	m, err := wire.NewCollectReader(&oneByte{ctx: ctx, r: out}).Next()
+	m, err := wire.NewCollectReader(oneByte{out}).Next()
 	switch {
 	case err != nil:
-		return fmt.Errorf("probe collector: %w", err)
+		return wire.CollectProbe{}, fmt.Errorf("probe collector: %w", err)
+	case m.Fatal != nil:
+		return wire.CollectProbe{}, fmt.Errorf("collector gave up at stage %s: %s", m.Fatal.Stage, m.Fatal.Reason)
 	case m.Probe == nil:
-		return fmt.Errorf("probe collector: %q is no answer", m.Type)
+		return wire.CollectProbe{}, fmt.Errorf("probe collector: %q is no answer", m.Type)
 	case layers != nil && !m.Probe.Layers:
-		return errors.New("probe collector: the layers were not checked")
+		return wire.CollectProbe{}, errors.New("probe collector: the layers were not checked")
 	}
-	return w.CheckProbe(*m.Probe)
+	return *m.Probe, nil
 }
 
 // oneByte keeps a buffered reader from reading ahead.
-type oneByte struct {
-	ctx context.Context //nolint:containedctx // lives for one call of Probe
-	r   io.Reader
-}
+type oneByte struct{ r io.Reader }
 
-func (o *oneByte) Read(p []byte) (int, error) {
-	if err := o.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return o.r.Read(p[:min(len(p), 1)])
-}
+func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 1)]) }
