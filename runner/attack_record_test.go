@@ -66,3 +66,16 @@ curl -sf -m 10 -o /dev/null http://allowed.test/; echo control=$?
 		t.Errorf("%d denials are on record, want 4000", r.Network.Denied)
 	}
 }
+
+// Attack 22: the agent writes the file about its own end: it cannot say that it never ran when the engine knows better.
+func TestAttack22AForgedEndIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	r := try(t, `
+echo '{"wire":1,"refused":"nothing ran","exitCode":125}' > /.yolo-run/out/exit.json
+exit 0
+`)
+	r.want(t, reports.NoChanges)
+	if len(r.Errors) > 0 {
+		t.Errorf("errors %q", r.Errors)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -28,6 +29,7 @@ const (
 type output struct {
 	path string
 	root *os.Root
+	made bool // the folder was not there before
 }
 
 // openOutput makes the folder, 0700. One that exists must be empty or hold an earlier run of ours: nothing of the user's is overwritten.
@@ -36,6 +38,7 @@ func openOutput(cfg Config, id string) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, statErr := os.Stat(path)
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, &UsageError{Option: "--out", Value: path, Err: err}
 	}
@@ -43,11 +46,24 @@ func openOutput(cfg Config, id string) (*output, error) {
 	if err != nil {
 		return nil, &UsageError{Option: "--out", Value: path, Err: err}
 	}
-	o := &output{path: path, root: root}
+	o := &output{path: path, root: root, made: errors.Is(statErr, fs.ErrNotExist)}
 	if err := o.clear(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
+	// Only now: a folder of somebody else's keeps its mode.
+	if err := root.Chmod(".", 0o700); err != nil {
+		return nil, errors.Join(&UsageError{Option: "--out", Value: path, Err: err}, root.Close())
+	}
 	return o, nil
+}
+
+// abandon removes what the run has written, and the folder if it was made for it.
+func (o *output) abandon() {
+	_ = o.clear() // a folder in which something else has appeared stays as it is
+	_ = o.close()
+	if o.made {
+		_ = os.Remove(o.path)
+	}
 }
 
 // outputPath chooses the folder: --out, GitHub's temporary folder, or one below the user's state.
@@ -63,9 +79,6 @@ func outputPath(cfg Config, id string) (string, error) {
 
 // clear removes the artifacts of an earlier run from the folder, and refuses a folder with anything else in it.
 func (o *output) clear() error {
-	if err := os.Chmod(o.path, 0o700); err != nil { //nolint:gosec // a folder needs its execute bit
-		return &UsageError{Option: "--out", Value: o.path, Err: err}
-	}
 	entries, err := fs.ReadDir(o.root.FS(), ".")
 	if err != nil {
 		return &UsageError{Option: "--out", Value: o.path, Err: err}
@@ -75,7 +88,8 @@ func (o *output) clear() error {
 		fileAgent: true, "transcript.jsonl": true, "junit.xml": true, fileRunLog: true,
 	}
 	for _, entry := range entries {
-		if !ours[entry.Name()] {
+		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), "."), temporarySuffix) // of a run that was killed while it wrote
+		if !ours[name] || entry.IsDir() {
 			return &UsageError{
 				Option: "--out", Value: o.path, Err: fmt.Errorf("the folder holds %q, which is not of yolo-run", entry.Name()),
 				Hint: "name a new or an empty folder",
@@ -95,9 +109,12 @@ func (o *output) create(name string) (*os.File, error) {
 	return o.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 }
 
+// temporarySuffix marks a file that is not whole yet.
+const temporarySuffix = ".new"
+
 // write replaces a file of the folder, whole or not at all.
 func (o *output) write(name string, render func(io.Writer) error) error {
-	temporary := "." + name + ".new"
+	temporary := "." + name + temporarySuffix
 	file, err := o.create(temporary)
 	if err != nil {
 		return err

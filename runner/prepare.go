@@ -204,8 +204,7 @@ func (r *run) abandon() {
 		return
 	}
 	r.files.close()
-	_ = r.out.close()
-	_ = os.RemoveAll(r.out.path) // openOutput accepted it because it held nothing but ours
+	r.out.abandon()
 }
 
 // failsOn reports whether --fail-on has a rule.

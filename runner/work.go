@@ -146,13 +146,13 @@ func (r *run) readExit(ctx context.Context) {
 	if exit.Signal > 0 {
 		code = 128 + exit.Signal
 	}
-	if exit.Refused == "" && code != r.ending.code {
+	if code != r.ending.code {
 		r.log.Debug("exit file does not agree with the engine", "file", code, "engine", r.ending.code)
 		return
 	}
 	r.ending.exit = &exit
 	r.ending.oom = oom || exit.OOMKills > 0
-	if exit.Refused != "" && !exit.NotFound {
+	if exit.Refused != "" && !exit.NotFound && code >= wire.ExitRefused {
 		r.fault(fmt.Errorf("agent was not started: %s", exit.Refused))
 	}
 }
