@@ -94,6 +94,9 @@ func (r *run) attend(ctx context.Context, ended chan boxEnd) error {
 	case <-timeout.C:
 		return fmt.Errorf("%w: --timeout is %s", errTimeout, r.cfg.Timeout)
 	case disk := <-r.gateway.disk:
+		if disk.NoFiles {
+			return fmt.Errorf("%w: hardly an inode is left", errDisk)
+		}
 		return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes), r.cfg.MinFreeDisk)
 	case <-r.gateway.ended:
 		return r.gateway.failure()

@@ -91,6 +91,8 @@ type Fatal struct {
 // Disk is the state of the engine's disk.
 type Disk struct {
 	FreeBytes int64 `json:"freeBytes"`
+	// NoFiles: whatever the bytes, there is hardly an inode left.
+	NoFiles bool `json:"noFiles,omitempty"`
 }
 
 // Summary closes the gateway's output. Totals count attempts; Denied includes what only the rule counters saw.

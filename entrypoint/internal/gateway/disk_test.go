@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"errors"
+	"math"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
@@ -13,6 +16,7 @@ func TestDiskIsReportedOnceWhenItFallsBelowTheBound(t *testing.T) {
 		free []int64 // answers in turn; -1 is an error
 		sent int64   // 0 for nothing
 	}{
+		"no inode":         {[]int64{500, noFiles}, noFiles},
 		"low at once":      {[]int64{99}, 99},
 		"falls":            {[]int64{500, 100, 98, 97}, 98},
 		"cannot be asked":  {[]int64{500, -1, 1}, 0},
@@ -25,13 +29,13 @@ func TestDiskIsReportedOnceWhenItFallsBelowTheBound(t *testing.T) {
 				tick <- time.Time{}
 			}
 			next := 0
-			free := func() (int64, error) {
+			free := func() (wire.Disk, error) {
 				n := test.free[next]
 				next++
 				if n < 0 {
-					return 0, errors.New("no such device")
+					return wire.Disk{}, errors.New("no such device")
 				}
-				return n, nil
+				return wire.Disk{FreeBytes: n, NoFiles: n == noFiles}, nil
 			}
 			var sent []int64
 			send := func(v any) error {
@@ -48,9 +52,29 @@ func TestDiskIsReportedOnceWhenItFallsBelowTheBound(t *testing.T) {
 	}
 }
 
+// noFiles is an answer with bytes and without inodes.
+const noFiles = 12345
+
+func TestDiskOf(t *testing.T) {
+	tests := map[string]struct {
+		stat unix.Statfs_t
+		want wire.Disk
+	}{
+		"enough":           {unix.Statfs_t{Bsize: 4096, Bavail: 2, Files: 1000, Ffree: 10}, wire.Disk{FreeBytes: 8192}},
+		"no inodes":        {unix.Statfs_t{Bsize: 4096, Bavail: 2, Files: 1000, Ffree: 9}, wire.Disk{FreeBytes: 8192, NoFiles: true}},
+		"inodes unbounded": {unix.Statfs_t{Bsize: 4096, Bavail: 2}, wire.Disk{FreeBytes: 8192}},
+		"beyond counting":  {unix.Statfs_t{Bsize: 4096, Bavail: math.MaxUint64}, wire.Disk{FreeBytes: math.MaxInt64}},
+	}
+	for name, test := range tests {
+		if got := diskOf(test.stat); got != test.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, test.want)
+		}
+	}
+}
+
 func TestFreeDisk(t *testing.T) {
-	if n, err := freeDisk(t.TempDir()); err != nil || n <= 0 {
-		t.Errorf("got %d, %v", n, err)
+	if d, err := freeDisk(t.TempDir()); err != nil || d.FreeBytes <= 0 {
+		t.Errorf("got %+v, %v", d, err)
 	}
 	if _, err := freeDisk("/no/such/folder"); err == nil {
 		t.Error("no error for a folder that does not exist")

@@ -309,7 +309,7 @@ func (g *gateway) records(messages *wire.Writer) []func(context.Context) error {
 		services = append(services, func(ctx context.Context) error {
 			tick := time.NewTicker(time.Second)
 			defer tick.Stop()
-			return watchDisk(ctx, g.cfg.MinFreeDiskBytes, tick.C, func() (int64, error) { return freeDisk("/") }, messages.Send)
+			return watchDisk(ctx, g.cfg.MinFreeDiskBytes, tick.C, func() (wire.Disk, error) { return freeDisk("/") }, messages.Send)
 		})
 	}
 	return services
@@ -337,7 +337,11 @@ func (g *gateway) sumUp(ctx context.Context, messages *wire.Writer, stopRecords 
 	if err := <-records; err != nil {
 		return err
 	}
-	summary, err := g.ledger.finish(counters.Denied - g.baseline.Denied)
+	unseen, err := connectionsRefused()
+	if err != nil {
+		return err
+	}
+	summary, err := g.ledger.finish(counters.Denied - g.baseline.Denied + unseen)
 	if err != nil {
 		return err
 	}
