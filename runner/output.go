@@ -30,9 +30,12 @@ type output struct {
 	path string
 	root *os.Root
 	made bool // the folder was not there before
+	// taken says that what is in the folder is this run's.
+	taken bool
 }
 
 // openOutput makes the folder, 0700. One that exists must be empty or hold an earlier run of ours: nothing of the user's is overwritten.
+// Nothing in it changes before [output.take].
 func openOutput(cfg Config, id string) (*output, error) {
 	path, err := outputPath(cfg, id)
 	if err != nil {
@@ -40,26 +43,47 @@ func openOutput(cfg Config, id string) (*output, error) {
 	}
 	_, statErr := os.Stat(path)
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, &UsageError{Option: "--out", Value: path, Err: err}
+		return nil, outputError(cfg, path, err)
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, &UsageError{Option: "--out", Value: path, Err: err}
+		return nil, outputError(cfg, path, err)
 	}
 	o := &output{path: path, root: root, made: errors.Is(statErr, fs.ErrNotExist)}
-	if err := o.clear(); err != nil {
+	if _, err := o.entries(); err != nil {
 		return nil, errors.Join(err, root.Close())
-	}
-	// Only now: a folder of somebody else's keeps its mode.
-	if err := root.Chmod(".", 0o700); err != nil {
-		return nil, errors.Join(&UsageError{Option: "--out", Value: path, Err: err}, root.Close())
 	}
 	return o, nil
 }
 
+// outputError blames --out only where it was given.
+func outputError(cfg Config, path string, err error) error {
+	if pathErr, ok := errors.AsType[*os.PathError](err); ok && pathErr.Path == path {
+		err = pathErr.Err
+	}
+	if cfg.Out == "" {
+		return withHint(fmt.Errorf("output folder %s: %w", path, err), "name one that can be written by --out or XDG_STATE_HOME")
+	}
+	return &UsageError{Option: "--out", Value: path, Err: err, Hint: "name a folder that can be written"}
+}
+
+// take empties the folder of an earlier run's artifacts and closes it to others. A run that could not begin has left them where they were.
+func (o *output) take() error {
+	if err := o.clear(); err != nil {
+		return err
+	}
+	o.taken = true
+	if err := o.root.Chmod(".", 0o700); err != nil {
+		return &UsageError{Option: "--out", Value: o.path, Err: err}
+	}
+	return nil
+}
+
 // abandon removes what the run has written, and the folder if it was made for it.
 func (o *output) abandon() {
-	_ = o.clear() // a folder in which something else has appeared stays as it is
+	if o.taken {
+		_ = o.clear() // a folder in which something else has appeared stays as it is
+	}
 	_ = o.close()
 	if o.made {
 		_ = os.Remove(o.path)
@@ -77,11 +101,11 @@ func outputPath(cfg Config, id string) (string, error) {
 	return filepath.Join(stateRoot(), "runs", id), nil
 }
 
-// clear removes the artifacts of an earlier run from the folder, and refuses a folder with anything else in it.
-func (o *output) clear() error {
+// entries lists the artifacts of an earlier run, and refuses a folder with anything else in it.
+func (o *output) entries() ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(o.root.FS(), ".")
 	if err != nil {
-		return &UsageError{Option: "--out", Value: o.path, Err: err}
+		return nil, &UsageError{Option: "--out", Value: o.path, Err: err}
 	}
 	ours := map[string]bool{
 		fileReport: true, fileMark: true, "report.html": true, filePatch: true, fileNetwork: true,
@@ -90,11 +114,20 @@ func (o *output) clear() error {
 	for _, entry := range entries {
 		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), "."), temporarySuffix) // of a run that was killed while it wrote
 		if !ours[name] || entry.IsDir() {
-			return &UsageError{
+			return nil, &UsageError{
 				Option: "--out", Value: o.path, Err: fmt.Errorf("the folder holds %q, which is not of yolo-run", entry.Name()),
 				Hint: "name a new or an empty folder",
 			}
 		}
+	}
+	return entries, nil
+}
+
+// clear removes the artifacts.
+func (o *output) clear() error {
+	entries, err := o.entries()
+	if err != nil {
+		return err
 	}
 	for _, entry := range entries {
 		if err := o.root.Remove(entry.Name()); err != nil {

@@ -32,8 +32,19 @@ func TestOutputTakesAnEarlierRunsFolder(t *testing.T) {
 	for _, name := range []string{fileReport, filePatch, "." + fileReport + temporarySuffix} {
 		writeOutput(t, dir, name)
 	}
+	// A run that does not begin leaves the earlier one's results.
 	o, err := openOutput(Config{Out: dir}, "id")
 	if err != nil {
+		t.Fatal(err)
+	}
+	o.abandon()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {
+		t.Errorf("%d files are left of the earlier run (%v), want 3", len(entries), err)
+	}
+	if o, err = openOutput(Config{Out: dir}, "id"); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.take(); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := fs.ReadDir(o.root.FS(), ".")
@@ -54,6 +65,9 @@ func TestAbandonedOutput(t *testing.T) {
 	for dir, stays := range map[string]bool{there: true, filepath.Join(t.TempDir(), "new"): false} {
 		o, err := openOutput(Config{Out: dir}, "id")
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.take(); err != nil {
 			t.Fatal(err)
 		}
 		writeOutput(t, dir, fileRunLog)

@@ -33,17 +33,21 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	if err := r.prepareInput(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.prepareOutput(); err != nil {
+	if r.out, err = openOutput(r.cfg, r.id); err != nil {
 		return nil, err
 	}
+	r.prepareScreen()
 	defer r.phase("preflight")()
 	if err := r.prepareEngine(ctx); err != nil {
 		return nil, err
 	}
-	r.prepareReport()
 	if r.state, err = openState(r.id, r.engine.Facts().Host); err != nil {
 		return nil, withHint(fmt.Errorf("state of the run: %w", err), "set XDG_STATE_HOME to a folder that can be written")
 	}
+	if err := r.prepareOutput(); err != nil {
+		return nil, err
+	}
+	r.prepareReport()
 	return r, nil
 }
 
@@ -75,21 +79,25 @@ func workspaceError(dir string, err error) error {
 	return &UsageError{Option: "--workspace", Value: dir, Err: err, Hint: hint}
 }
 
-// prepareOutput makes the output folder and the logger that writes to it as well as to the user.
-func (r *run) prepareOutput() (err error) {
+// prepareScreen makes what the user and CI see of the run.
+func (r *run) prepareScreen() {
 	r.github = ci.Detect(os.Getenv, r.streams.Out)
-	if r.out, err = openOutput(r.cfg, r.id); err != nil {
+	options := r.cfg.logOptions(r.streams.Err)
+	r.colour = options.Colour
+	r.streams.Err = &lockedWriter{w: r.streams.Err}
+	r.log = NewLogger(r.streams.Err, options)
+}
+
+// prepareOutput takes the output folder, now that the run is sure to begin, and lets the log go there too.
+func (r *run) prepareOutput() (err error) {
+	if err := r.out.take(); err != nil {
 		return err
 	}
 	if r.files, err = openRunFiles(r.out, r.cfg); err != nil {
 		return err
 	}
-	options := r.cfg.logOptions(r.streams.Err)
-	r.colour = options.Colour
-	r.streams.Err = &lockedWriter{w: r.streams.Err}
-	handler := NewLogger(r.streams.Err, options).Handler()
 	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()
-	r.log = slog.New(slog.NewMultiHandler(handler, record))
+	r.log = slog.New(slog.NewMultiHandler(r.log.Handler(), record))
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)
 	return nil
@@ -197,6 +205,9 @@ func (r *run) policyReport() reports.Policy {
 
 // abandon undoes prepare when it fails: what it made is empty.
 func (r *run) abandon() {
+	if r.state != nil {
+		_ = r.state.close()
+	}
 	if r.engine != nil {
 		_ = r.engine.Close()
 	}
