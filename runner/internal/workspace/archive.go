@@ -13,12 +13,15 @@ import (
 // see. Names are below workspace/, for an archive that is put at the agent container's root: an entry of the folder itself is the only way to set
 // the owner of a mount point.
 func (w *Workspace) WriteUpper(ctx context.Context, tw *tar.Writer, uid, gid int) error {
-	replaced, err := w.replacements(ctx)
-	if err != nil {
-		return err
-	}
 	out := archive{tw: tw, uid: uid, gid: gid, prefix: "workspace/"}
 	if err := out.folder("", w.perm, time.Now()); err != nil {
+		return err
+	}
+	if w.isCopied() {
+		return nil // the copy below has the replacements already, and the objects that a private git directory would borrow
+	}
+	replaced, err := w.replacements(ctx)
+	if err != nil {
 		return err
 	}
 	for _, r := range replaced {

@@ -41,8 +41,15 @@ func (w *Workspace) WriteCopy(ctx context.Context, tw *tar.Writer, uid, gid int,
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.skipped = c.skipped
+	w.skipped, w.copied = c.skipped, true
 	return nil
+}
+
+// isCopied reports whether the agent's tree is what [Workspace.WriteCopy] wrote.
+func (w *Workspace) isCopied() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.copied
 }
 
 // copier is one walk of WriteCopy.

@@ -89,6 +89,16 @@ func TestCopyOfAWorkTreeHasItsObjects(t *testing.T) {
 		t.Errorf("status %q", got)
 	}
 	gitInside(t, to, "fsck", "--strict")
+
+	// What the agent's container gets on top of a copy must not point at objects that nobody mounts there.
+	archive.Reset()
+	tw = tar.NewWriter(&archive)
+	must(t, w.WriteUpper(t.Context(), tw, os.Getuid(), os.Getgid()))
+	must(t, tw.Close())
+	extract(t, &archive, "workspace/", to)
+	if _, err := os.Lstat(to + "/.git/objects/info/alternates"); err == nil {
+		t.Error("the copy borrows objects")
+	}
 }
 
 // The objects that would be mounted are reachable only for those who see them: nothing of the repository is in the archive for an overlay.

@@ -73,6 +73,7 @@ type Workspace struct {
 
 	mu      sync.Mutex
 	skipped []reports.NotCarried
+	copied  bool // WriteCopy has written all of it
 }
 
 // Open finds the git work tree that contains a folder, or takes the folder itself, and starts to look at its state. ctx bounds that look, not the
