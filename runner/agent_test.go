@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
+
 	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/runner"
 )
@@ -109,10 +112,19 @@ func TestAttack16Limits(t *testing.T) {
 
 func TestALowDiskEndsTheRun(t *testing.T) {
 	t.Parallel()
-	r := try(t, `echo kept > file; sleep 30`, func(cfg *runner.Config) { cfg.MinFreeDisk = 1 << 60 })
+	info, err := needEngine(t).Info(t.Context(), client.InfoOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(info.Info.DockerRootDir, &disk); err != nil {
+		t.Fatal(err)
+	}
+	free := int64(disk.Bavail) * disk.Bsize //nolint:gosec // no disk is that large
+	r := try(t, `echo kept > file; head -c 1G /dev/zero > large; sleep 60`, func(cfg *runner.Config) { cfg.MinFreeDisk = runner.Bytes(free - 256<<20) })
 	r.want(t, reports.AgentFailed)
-	if got := strings.Join(r.Errors, "\n"); !strings.Contains(got, "disk") || len(r.Changes.Files) != 1 {
-		t.Errorf("errors %q, files %+v", got, r.Changes.Files)
+	if got := strings.Join(r.Errors, "\n"); !strings.Contains(got, "disk") || len(r.Changes.Files) != 1 || len(r.Changes.NotCarried) != 1 {
+		t.Errorf("errors %q, changes %+v", got, r.Changes)
 	}
 }
 

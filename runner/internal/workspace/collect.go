@@ -13,6 +13,13 @@ import (
 	"github.com/yolo-run/yolo-run/reports"
 )
 
+// Bounds of names, in bytes: of all that the collector tells of, ignored files included, and of what the patch could carry. Names are kept in
+// memory and written into every report; an agent needs seconds for a hundred thousand of 4 KB each.
+const (
+	maxToldNames    = 64 << 20
+	maxCarriedNames = 16 << 20
+)
+
 // CollectOptions bound what is taken over from the collector.
 type CollectOptions struct {
 	MaxFileBytes  int64  // of one version of one file; 0: 64 MiB. Larger ones are listed in NotCarried
@@ -92,6 +99,7 @@ func (c *collection) list(ctx context.Context) ([]*wire.CollectChange, error) {
 		return nil, err
 	}
 	var all []*wire.CollectChange
+	told := 0
 	seen := map[string]bool{}
 	for ctx.Err() == nil {
 		m, err := c.recv.Next()
@@ -113,6 +121,9 @@ func (c *collection) list(ctx context.Context) ([]*wire.CollectChange, error) {
 			seen[path] = true
 		}
 		all = append(all, m.Change)
+		if told += nameBytes(m.Change); told > maxToldNames {
+			return nil, fmt.Errorf("the names of what the agent changed have more than %d bytes", maxToldNames)
+		}
 	}
 	return nil, ctx.Err()
 }
@@ -137,6 +148,7 @@ func (c *collection) choose(ctx context.Context, all []*wire.CollectChange) ([]c
 	}
 	c.changes.gitlinks = rules.gitlinks
 	var candidates []candidate
+	carried := 0
 	for i, change := range all {
 		path := paths[i]
 		switch {
@@ -154,9 +166,23 @@ func (c *collection) choose(ctx context.Context, all []*wire.CollectChange) ([]c
 			if candidate, ok := c.candidate(i, path, change); ok {
 				candidates = append(candidates, candidate)
 			}
+			if carried += nameBytes(change); carried > maxCarriedNames {
+				return nil, fmt.Errorf("the names of what a patch would change have more than %d bytes", maxCarriedNames)
+			}
 		}
 	}
 	return candidates, nil
+}
+
+// nameBytes is how long a change's path and targets are.
+func nameBytes(c *wire.CollectChange) int {
+	n := len(c.Path)
+	for _, e := range []*wire.CollectEntry{c.Old, c.New} {
+		if e != nil {
+			n += len(e.Target)
+		}
+	}
+	return n
 }
 
 // placeholder reports whether a hidden file is still the empty one that the agent was given.
