@@ -53,7 +53,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	if err := changes.Apply(ctx, ws.Root()); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "applied changes to %d files in %s\n", len(changes.Report().Files), ws.Root())
+	_, err = fmt.Fprintf(s.Out, "applied changes to %s in %s\n", plural(len(changes.Report().Files), "file"), ws.Root())
 	return err
 }
 
@@ -98,7 +98,14 @@ func (s Secret) value() (string, error) {
 const maxSecret = 64 << 10 // bytes
 
 func logFindings(log *slog.Logger, gate reports.Gate) {
-	for _, f := range gate.Findings {
+	for i, f := range gate.Findings {
+		if i == maxShownFindings {
+			log.Warn("gate", "more", len(gate.Findings)-i)
+			return
+		}
 		log.Warn("gate", "rule", f.Rule, "severity", string(f.Severity), "path", f.Path, "reason", f.Reason)
 	}
 }
+
+// maxShownFindings bounds the findings that are logged; the report has all.
+const maxShownFindings = 50

@@ -88,6 +88,14 @@ func (b Bytes) Human() string {
 	return fmt.Sprintf("%d B", int64(b))
 }
 
+// plural writes a number of things: 1 file, 2 files.
+func plural[N int | int64](n N, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
 // UnmarshalText is how the environment and the configuration file set a size.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	n, err := ParseBytes(string(text))

@@ -20,7 +20,11 @@ func Clean(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.Out, "removed the remains of %d dead runs\n", n)
+	text := "nothing to remove"
+	if n > 0 {
+		text = "removed the remains of " + plural(n, "dead run")
+	}
+	_, err = fmt.Fprintln(s.Out, text)
 	if err != nil {
 		return err
 	}

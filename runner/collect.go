@@ -86,7 +86,7 @@ func (r *run) judge(ctx context.Context) {
 	}
 	defer r.phase("gate")()
 	r.rep.Gate = r.changes.Gate(gateOptions(r.cfg, r.ws.Sub()))
-	logFindings(r.log, r.rep.Gate)
+	logFindings(r.record, r.rep.Gate)
 	if !r.cfg.Apply || r.changes.Empty() {
 		return
 	}

@@ -1,9 +1,11 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"github.com/yolo-run/yolo-run/reports"
@@ -27,6 +29,8 @@ func (r *run) decide() {
 		r.rep.Outcome = reports.Infrastructure
 	case errors.Is(r.ending.stopped, errTimeout):
 		r.rep.Outcome = reports.Timeout
+	case r.failsOn("gate") && !r.rep.Gate.Passed:
+		r.rep.Outcome = reports.PolicyFailed // the findings say why
 	case r.policyFails() != "":
 		r.rep.Outcome = reports.PolicyFailed
 		r.rep.Errors = append(r.rep.Errors, r.policyFails())
@@ -40,16 +44,14 @@ func (r *run) decide() {
 	r.rep.ExitCode = r.rep.Outcome.ExitCode(signal)
 }
 
-// policyFails says which rule of --fail-on holds, empty when none does.
+// policyFails says which rule of --fail-on holds beside that of the gate, empty when none does.
 func (r *run) policyFails() string {
 	n := r.rep.Network
 	switch {
-	case r.failsOn("gate") && !r.rep.Gate.Passed:
-		return "the gate does not pass the changes (--fail-on gate)"
 	case r.failsOn("denied") && n.Denied > 0:
-		return fmt.Sprintf("%d attempts to reach the network were denied (--fail-on denied)", n.Denied)
+		return plural(n.Denied, "attempt") + " to reach the network denied (--fail-on denied)"
 	case r.failsOn("would-deny") && n.WouldDeny > 0:
-		return fmt.Sprintf("%d attempts to reach the network would be denied (--fail-on would-deny)", n.WouldDeny)
+		return plural(n.WouldDeny, "attempt") + " passed that enforce mode would deny (--fail-on would-deny)"
 	case r.failsOn("no-changes") && len(r.rep.Changes.Files) == 0:
 		return "the agent changed nothing (--fail-on no-changes)"
 	}
@@ -68,11 +70,22 @@ func (r *run) writeReports() error {
 	)
 	r.warnIf("latest", r.out.linkLatest())
 	errs = append(errs, r.tellCI()...)
-	if !r.cfg.Quiet {
-		errs = append(errs, render.Terminal{Color: r.colour}.Render(r.streams.Err, model))
-	}
-	errs = append(errs, r.files.log.Close())
+	errs = append(errs, r.tellUser(model), r.files.log.Close())
 	return errors.Join(errs...)
+}
+
+// tellUser ends what the run prints: a summary for people, a record of the log for machines.
+func (r *run) tellUser(model render.Model) error {
+	if r.cfg.LogFormat != "json" {
+		return render.Terminal{Color: r.colour, Width: r.columns}.Render(r.streams.Err, model)
+	}
+	level := slog.LevelInfo
+	if r.rep.ExitCode != 0 {
+		level = slog.LevelError
+	}
+	r.log.Log(context.Background(), level, "run ended", "outcome", string(r.rep.Outcome), "exitCode", r.rep.ExitCode,
+		"summary", render.Headline(&r.rep), "denied", r.rep.Network.Denied, "out", r.out.path)
+	return nil
 }
 
 // tellCI hands outputs, summary and annotations to the CI service, where there is one.

@@ -70,6 +70,19 @@ func Colour(w io.Writer, getenv func(string) string) bool {
 	return ok && getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
 
+// columnsOf is the width of the terminal that w is, 0 where it is none.
+func columnsOf(w io.Writer) int {
+	file, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(file.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // ParseLogLevel reads debug, info, warn or error; everything else is info.
 func ParseLogLevel(s string) slog.Level {
 	switch s {

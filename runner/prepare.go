@@ -83,7 +83,7 @@ func workspaceError(dir string, err error) error {
 func (r *run) prepareScreen() {
 	r.github = ci.Detect(os.Getenv, r.streams.Out)
 	options := r.cfg.logOptions(r.streams.Err)
-	r.colour = options.Colour
+	r.colour, r.columns = options.Colour, columnsOf(r.streams.Err)
 	r.streams.Err = &lockedWriter{w: r.streams.Err}
 	r.log = NewLogger(r.streams.Err, options)
 }
@@ -97,7 +97,11 @@ func (r *run) prepareOutput() (err error) {
 		return err
 	}
 	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()
+	r.record = slog.New(record)
 	r.log = slog.New(slog.NewMultiHandler(r.log.Handler(), record))
+	if r.cfg.LogFormat == "json" {
+		r.record = r.log
+	}
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)
 	return nil

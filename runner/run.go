@@ -59,7 +59,10 @@ type run struct {
 	limits   reports.Limits
 	github   *ci.GitHub
 	colour   bool // of what people read
-	rep      reports.Report
+	columns  int  // of their terminal, 0 where there is none
+	// record logs what the summary for people says as well: to run.log, and to the screen only where machines read it.
+	record *slog.Logger
+	rep    reports.Report
 
 	// build
 	stopBeats context.CancelFunc
@@ -143,7 +146,7 @@ func (r *run) report() (*reports.Report, error) {
 	rep.FinishedAt = time.Now().UTC()
 	rep.DurationMs = rep.FinishedAt.Sub(rep.StartedAt).Milliseconds()
 	for _, err := range r.faults {
-		r.log.Error("the run's infrastructure failed", "error", err)
+		r.record.Error("the run's infrastructure failed", "error", err)
 		rep.Errors = append(rep.Errors, err.Error())
 	}
 	r.decide()

@@ -178,16 +178,19 @@ func (r *run) describeAgent() {
 	}
 }
 
-// limitsReached says in plain words which limits the agent met.
+// limitsReached says in plain words which limits the agent met, and why it was not started. That of time is an outcome of its own.
 func (r *run) limitsReached() []string {
 	var list []string
 	if r.ending.oom {
 		list = append(list, fmt.Sprintf("the agent reached its memory limit of %s and the kernel killed a process (--memory)", Bytes(r.limits.MemoryBytes)))
 	}
 	if exit := r.ending.exit; exit != nil && exit.PIDsMax > 0 {
-		list = append(list, fmt.Sprintf("the agent reached its limit of %d processes %d times (--pids)", r.limits.PIDs, exit.PIDsMax))
+		list = append(list, fmt.Sprintf("the agent reached its limit of %d processes %s (--pids)", r.limits.PIDs, plural(exit.PIDsMax, "time")))
 	}
-	if errors.Is(r.ending.stopped, errDisk) || errors.Is(r.ending.stopped, errTimeout) {
+	if exit := r.ending.exit; exit != nil && exit.NotFound {
+		list = append(list, exit.Refused)
+	}
+	if errors.Is(r.ending.stopped, errDisk) {
 		list = append(list, r.ending.stopped.Error())
 	}
 	return list

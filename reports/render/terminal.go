@@ -100,6 +100,7 @@ func (s *screen) files(c reports.Changes) {
 }
 
 func (s *screen) denials(advice *adviser, label, color string, dests []reports.Destination) {
+	told := map[string]bool{} // a name and a port of it are two rows, and one flag
 	for i, d := range dests {
 		if i == terminalRows {
 			break
@@ -117,7 +118,8 @@ func (s *screen) denials(advice *adviser, label, color string, dests []reports.D
 			}
 			s.put("", s.paint(dim, s.fit(by)))
 		}
-		if flag := advice.flag(d); flag != "" {
+		if flag := advice.flag(d); flag != "" && !told[flag] {
+			told[flag] = true
 			s.put("", s.paint(dim, "to allow it: ")+Log(flag)) // never cut: it is there to be copied
 		}
 	}
@@ -157,13 +159,13 @@ func (s *screen) artifacts(m Model) {
 		return
 	}
 	s.put(s.label("artifacts", dim, true), s.paint(bold, Log(m.Dir)))
-	var names []string
+	names := []string{"report.md"} // what to read first
 	for _, a := range m.Report.Artifacts {
 		names = append(names, filepath.Base(a.File))
 	}
-	if len(names) > 0 {
-		s.put("", s.paint(dim, s.fit(strings.Join(names, "  "))))
-	}
+	// The report has no digest of itself, nor of the log, which goes on after it.
+	names = append(names, "report.json", "run.log")
+	s.row("", plainText, strings.Join(names, ", "))
 }
 
 func fileName(f reports.FileChange) string {

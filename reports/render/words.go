@@ -28,7 +28,7 @@ func Headline(r *reports.Report) string {
 	case reports.Budget:
 		return "The model's budget was used up; the agent " + changed
 	case reports.Timeout:
-		return fmt.Sprintf("The agent was stopped at the time limit of %s and %s", duration(r.Sandbox.Limits.TimeoutMs), changed)
+		return fmt.Sprintf("The agent was stopped at the time limit of %s (--timeout) and %s", duration(r.Sandbox.Limits.TimeoutMs), changed)
 	case reports.Cancelled:
 		return "The run was cancelled; the agent " + changed
 	default:
@@ -46,7 +46,7 @@ func agentEnd(r *reports.Report) string {
 		return "was killed because it ran out of memory"
 	case a.Signal != "":
 		return "was ended by " + a.Signal
-	case a.ExitCode != nil:
+	case a.ExitCode != nil && *a.ExitCode != 0:
 		return fmt.Sprintf("failed with exit code %d", *a.ExitCode)
 	default:
 		return "did not end by itself"

@@ -2,9 +2,11 @@ package workspace_test
 
 import (
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
@@ -49,5 +51,30 @@ func TestCollectRefusesBrokenConversations(t *testing.T) {
 				t.Errorf("report %+v", r)
 			}
 		})
+	}
+}
+
+// An agent makes a hundred thousand names of 4 KB in seconds: they must not fill the runner's memory and every report.
+func TestNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	for changes, ok := range map[int]bool{1000: true, 5000: false, 20000: false} {
+		var stream strings.Builder
+		messages := wire.NewWriter(&stream)
+		for i := range changes {
+			path := strings.Repeat(strings.Repeat("x", 249)+"/", 15) + strconv.Itoa(i)
+			must(t, messages.Send(wire.CollectMessage{Type: wire.TypeChange, Change: &wire.CollectChange{
+				Path: []byte(path), New: &wire.CollectEntry{Kind: wire.KindFIFO}, Notes: []string{"a FIFO"},
+			}}))
+		}
+		must(t, messages.Send(wire.CollectMessage{Type: wire.TypeEnd, End: &wire.CollectEnd{Changes: int64(changes)}}))
+		w, err := workspace.Open(t.Context(), workspace.Options{Dir: t.TempDir()})
+		must(t, err)
+		c, err := w.Collect(t.Context(), io.Discard, strings.NewReader(stream.String()), workspace.CollectOptions{})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "names") {
+			t.Errorf("%d changes: error %v, want success: %v", changes, err, ok)
+		}
+		if err == nil {
+			must(t, c.Close())
+		}
 	}
 }
