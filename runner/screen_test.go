@@ -1,0 +1,62 @@
+package runner_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+// What stands in the summary is not in the log above it, too; run.log has all of it.
+func TestTheScreenSaysThingsOnce(t *testing.T) {
+	t.Parallel()
+	r := try(t, "mkdir -p .github/workflows && echo x > .github/workflows/x.yml")
+	r.want(t, reports.PolicyFailed)
+	if n := strings.Count(r.stderr, "protected-path"); n != 1 {
+		t.Errorf("the finding is on the screen %d times:\n%s", n, r.stderr)
+	}
+	if !strings.Contains(string(readFile(t, r.out+"/run.log")), "protected-path") {
+		t.Error("the finding is not in run.log")
+	}
+	if !strings.Contains(r.stderr, "report.md, ") {
+		t.Errorf("report.md is not named first:\n%s", r.stderr)
+	}
+}
+
+func TestQuietShowsTheResult(t *testing.T) {
+	t.Parallel()
+	r := try(t, "echo chatter; echo x > x", func(cfg *runner.Config) { cfg.Quiet = true })
+	r.want(t, reports.Success)
+	if strings.Contains(r.stderr, "chatter") || strings.Contains(r.stderr, "INF") || !strings.HasPrefix(r.stderr, "success ") {
+		t.Errorf("printed:\n%s", r.stderr)
+	}
+}
+
+func TestEveryLineOfAJSONLogIsJSON(t *testing.T) {
+	t.Parallel()
+	r := try(t, "echo chatter; exit 3", func(cfg *runner.Config) { cfg.LogFormat = "json" })
+	r.want(t, reports.AgentFailed)
+	var last struct {
+		Msg, Outcome, Out string
+		ExitCode          int
+	}
+	for line := range strings.Lines(r.stderr) {
+		if err := json.Unmarshal([]byte(line), &last); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+	if last.Msg != "run ended" || last.Outcome != "agent-failed" || last.ExitCode != 1 || last.Out != r.out {
+		t.Errorf("last record %+v", last)
+	}
+}
+
+func TestASummarySaysWhichCommandIsMissing(t *testing.T) {
+	t.Parallel()
+	r := try(t, "", command("no-such-command"))
+	r.want(t, reports.AgentFailed)
+	if got := strings.Join(r.Errors, "\n"); !strings.Contains(got, `"no-such-command": not found`) {
+		t.Errorf("errors %q", got)
+	}
+}
