@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
@@ -20,8 +21,8 @@ type gateError struct{}
 func (gateError) Error() string { return "the gate does not pass this patch" }
 func (gateError) ExitCode() int { return reports.PolicyFailed.ExitCode(0) }
 
-// Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report: the gate
-// looks at the patch again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
+// Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report that a patch is fine: the
+// gate looks again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
 func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error) {
 	cfg.SetDefaults()
 	log := cfg.Logger(s.Err)
@@ -46,7 +47,9 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, changes.Close()) }()
-	if gate := changes.Gate(gateOptions(cfg, ws.Sub())); !gate.Passed {
+	gate := changes.Gate(gateOptions(cfg, ws.Sub()))
+	gate.Findings = append(gate.Findings, findingsOfTheRun(folder)...)
+	if blocked(gate) {
 		logFindings(log, gate)
 		return withHint(ErrGate, "read the findings; what you want all the same, apply by hand with git apply")
 	}
@@ -55,6 +58,31 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	}
 	_, err = fmt.Fprintf(s.Out, "applied changes to %s in %s\n", plural(len(changes.Report().Files), "file"), ws.Root())
 	return err
+}
+
+// findingsOfTheRun are those that block and that nobody could find again without the run's own options: where the agent was started, and its
+// secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now.
+func findingsOfTheRun(folder string) []reports.Finding {
+	in, err := os.Open(filepath.Join(folder, fileReport))
+	if err != nil {
+		return nil
+	}
+	defer in.Close()
+	report, err := reports.ReadReport(in)
+	if err != nil {
+		return nil
+	}
+	var list []reports.Finding
+	for _, f := range report.Gate.Findings {
+		if f.Severity == reports.Block && (f.Rule == workspace.RuleOutsideFolder || f.Rule == workspace.RuleSecret) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func blocked(gate reports.Gate) bool {
+	return slices.ContainsFunc(gate.Findings, func(f reports.Finding) bool { return f.Severity == reports.Block })
 }
 
 func gateOptions(cfg Config, sub string) workspace.GateOptions {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,9 +40,10 @@ func (f *flagValues) register(cmd *cobra.Command, list []setting) {
 		}
 	}
 	cmd.Flags().VarPF(&flagValue{setting: configSetting(), into: f}, "config", "", configSetting().help)
-	if cmd.Flags().Lookup("workspace") != nil {
-		f.complete(cmd, "workspace", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
-		f.complete(cmd, "out", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+	for _, folder := range []string{"workspace", "out"} {
+		if cmd.Flags().Lookup(folder) != nil {
+			f.complete(cmd, folder, cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
+		}
 	}
 }
 
@@ -74,8 +76,24 @@ func (v *flagValue) Set(value string) error {
 // String is empty: defaults stand in the usage text.
 func (v *flagValue) String() string { return "" }
 
-// Type names the value.
-func (v *flagValue) Type() string { return v.setting.meta }
+// Type names the value; that of a switch has a name that the usage text knows and leaves out.
+func (v *flagValue) Type() string {
+	if v.setting.isBool() {
+		return "bool"
+	}
+	return v.setting.meta
+}
+
+// pick returns the settings with these names.
+func pick(all []setting, names ...string) []setting {
+	var list []setting
+	for _, s := range all {
+		if slices.Contains(names, s.name) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
 
 // flagFaults turns the library's error about the first bad flag into the faults of the whole command line: all unknown flags, and what is wrong
 // with the rest.

@@ -57,7 +57,8 @@ func (a *app) applyCommand() *cobra.Command {
 			return runner.Apply(cmd.Context(), l.cfg, folder, a.streams)
 		},
 	}
-	flags.register(cmd, settings(new(runner.Defaults())))
+	flags.register(cmd, pick(settings(new(runner.Defaults())),
+		"workspace", "hide", "secret", "protect", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet"))
 	return cmd
 }
 
