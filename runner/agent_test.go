@@ -161,6 +161,8 @@ func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 		usage     bool
 	}{
 		{"image", func(c *runner.Config) { c.Image = "yolo-run/missing:dev" }, "make images", false},
+		{"agent's image", func(c *runner.Config) { c.Agent = "codex" }, "--image", false},
+		{"never pulled", func(c *runner.Config) { c.Image, c.Pull = "registry.example/missing", "never" }, "--pull never", false},
 		{"foreign image", func(c *runner.Config) { c.Image = "somebody/missing" }, "registry", false},
 		{"network", func(c *runner.Config) { c.Network = "no-such-network" }, "docker network ls", true},
 		{"empty prompt", func(c *runner.Config) { c.Prompt = "  \n" }, "empty", true},

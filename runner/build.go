@@ -133,6 +133,9 @@ func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container) error {
 		RunID: r.id, Image: r.images.agent, Platform: r.cfg.Platform, Gateway: gateway,
 		UID: r.identity.uid, GID: r.identity.gid, Merged: r.layers.merged.Name, Mounts: mounts, Limits: r.limits,
 	})
+	if err != nil && r.cfg.Platform != "" {
+		return withHint(err, "is the image on this engine for "+r.cfg.Platform+"? Without --platform the engine's own is taken")
+	}
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,9 @@ type checkResult struct {
 // Doctor makes every check that a run depends on and prints one line for each: engine, kernel, images, firewall (rules, NFLOG and self-test of a real
 // gateway), overlay, git, proxy. The error, if any, says how many failed.
 func Doctor(ctx context.Context, cfg Config, s Streams) error {
+	named := cfg.Agent != "" || cfg.Image != ""
 	cfg.SetDefaults()
-	d := &doctor{cfg: cfg, log: NewLogger(s.Err, LogOptions{Level: slog.LevelWarn, Colour: Colour(s.Err, os.Getenv)})}
+	d := &doctor{cfg: cfg, named: named, log: NewLogger(s.Err, LogOptions{Level: slog.LevelWarn, Colour: Colour(s.Err, os.Getenv)})}
 	d.run(ctx)
 	failed := 0
 	table := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
@@ -57,6 +58,7 @@ func Doctor(ctx context.Context, cfg Config, s Streams) error {
 
 type doctor struct {
 	cfg     Config
+	named   bool // agent or image were: its image is checked too
 	log     *slog.Logger
 	engine  *sandbox.Engine
 	results []checkResult
@@ -81,13 +83,17 @@ func (d *doctor) run(ctx context.Context) {
 		return
 	}
 	f := d.engine.Facts()
-	d.results[len(d.results)-1].text = fmt.Sprintf("%s at %s, %d CPUs, %s", f.Version, f.Host, f.CPUs, Bytes(f.Memory))
+	d.results[len(d.results)-1].text = fmt.Sprintf("%s at %s, %d CPUs, %s", f.Version, f.Host, f.CPUs, Bytes(f.Memory).Human())
 	d.check("kernel", f.Kernel+", "+f.OS, nil)
 	if !f.Seccomp {
 		err = errors.New("the engine has no seccomp")
 	}
 	d.check("seccomp", "moby's default profile, hardened", err)
 	d.firewall(ctx)
+	if d.named {
+		_, err := d.image(ctx, d.cfg.Image)
+		d.check("agent image", d.cfg.Image, err)
+	}
 	d.proxy()
 }
 
@@ -126,9 +132,14 @@ func (d *doctor) proxy() {
 	d.check("upstream proxy", text, nil)
 }
 
+// image looks for an image as a run does.
+func (d *doctor) image(ctx context.Context, ref string) (sandbox.Image, error) {
+	return (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, ref)
+}
+
 // firewall starts a real gateway with an empty policy and reports what it proved.
 func (d *doctor) firewall(ctx context.Context) {
-	image, err := (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, d.cfg.GatewayImage)
+	image, err := d.image(ctx, d.cfg.GatewayImage)
 	if !d.check("gateway image", d.cfg.GatewayImage, err) {
 		return
 	}
@@ -159,5 +170,5 @@ func (d *doctor) firewall(ctx context.Context) {
 		d.check("  "+c.Name, c.Result, nil)
 	}
 	_, err = link.finish(ctx)
-	d.check("summary", "came", err)
+	d.check("record", "closed with its summary", err)
 }

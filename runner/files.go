@@ -57,6 +57,20 @@ func agentEnv(entries []string) []string {
 	return list
 }
 
+// unsetEnv lists the variables of --env that the runner has no value for.
+func unsetEnv(entries []string) []string {
+	var names []string
+	for _, entry := range entries {
+		if strings.Contains(entry, "=") {
+			continue
+		}
+		if _, ok := os.LookupEnv(entry); !ok {
+			names = append(names, entry)
+		}
+	}
+	return names
+}
+
 func (f *runFiles) close() {
 	if f == nil {
 		return

@@ -110,8 +110,13 @@ func (h host) mayShare(p string) error {
 		}
 	}
 	for _, folder := range bannedBelow() {
-		if within(folder, p) || within(p, folder) {
-			return fmt.Errorf("%s is or holds a system folder (%s)", p, folder)
+		switch {
+		case p == folder:
+			return fmt.Errorf("%s is a system folder", p)
+		case within(folder, p):
+			return fmt.Errorf("%s is in a system folder (%s)", p, folder)
+		case within(p, folder):
+			return fmt.Errorf("%s holds a system folder (%s)", p, folder)
 		}
 	}
 	for _, home := range h.homes {

@@ -188,7 +188,7 @@ func (p plan) text(cfg Config) string {
 		fmt.Fprintf(&b, "%s\n", title)
 		for _, row := range rows {
 			if row[1] != "" {
-				fmt.Fprintf(&b, "  %-18s %s\n", row[0], inert(row[1]))
+				fmt.Fprintf(&b, "  %-18s %s\n", row[0], wrapList(inert(row[1])))
 			}
 		}
 	}
@@ -242,6 +242,24 @@ func (p plan) text(cfg Config) string {
 		{"apply", yes(r.Apply)},
 	}...)
 	return b.String()
+}
+
+// The column where the values of a plan begin, and the width that lists of them keep to.
+const planColumn, planWidth = 21, 80
+
+// wrapList breaks a list behind its commas.
+func wrapList(text string) string {
+	var b strings.Builder
+	column := planColumn
+	for i, part := range strings.SplitAfter(text, ", ") {
+		if i > 0 && column+len(strings.TrimRight(part, " ")) > planWidth {
+			b.WriteString("\n" + strings.Repeat(" ", planColumn))
+			column = planColumn
+		}
+		b.WriteString(part)
+		column += len(part)
+	}
+	return strings.ReplaceAll(b.String(), ", \n", ",\n")
 }
 
 func list(values []string) string { return strings.Join(values, ", ") }

@@ -102,6 +102,9 @@ func (r *run) prepareOutput() (err error) {
 	if r.cfg.LogFormat == "json" {
 		r.record = r.log
 	}
+	for _, name := range unsetEnv(r.cfg.Env) {
+		r.log.Warn("the agent does not get a variable that is not set here", "name", name)
+	}
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)
 	return nil
@@ -143,6 +146,9 @@ func engineError(err error) error {
 	case errors.Is(err, sandbox.ErrNoEngine):
 		return withHint(err, "start one (systemctl start docker, or make engine in a checkout of yolo-run), or set DOCKER_HOST")
 	}
+	if err != nil && os.Getenv("DOCKER_HOST") != "" {
+		return withHint(err, "set DOCKER_HOST to unix:///PATH or tcp://HOST:PORT, or leave it out")
+	}
 	return err
 }
 
@@ -150,13 +156,26 @@ func (r *run) image(ctx context.Context, ref string) (sandbox.Image, error) {
 	image, err := r.engine.Image(ctx, ref, r.cfg.Platform, sandbox.Pull(r.cfg.Pull), func(status string) {
 		r.log.Info("pulling", "image", ref, "status", status)
 	})
-	switch {
-	case errors.Is(err, sandbox.ErrImage) && strings.HasPrefix(ref, "yolo-run/"):
-		return image, withHint(err, "build it in a checkout of yolo-run: make images")
-	case errors.Is(err, sandbox.ErrImage):
-		return image, withHint(err, "check the name; one without a registry's host is only looked for on this engine")
+	if errors.Is(err, sandbox.ErrImage) {
+		return image, withHint(err, r.imageHint(ref))
 	}
 	return image, err
+}
+
+// imageHint says what to do about an image that is not there.
+func (r *run) imageHint(ref string) string {
+	first, _, hasFolder := strings.Cut(ref, "/")
+	switch {
+	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+":"):
+		return "no image of " + r.cfg.Agent + " is built yet: name one that has it by --image, or run a script by --agent shell"
+	case first == "yolo-run":
+		return "build it in a checkout of yolo-run: make images"
+	case r.cfg.Pull == string(sandbox.PullNever):
+		return "pull or build it, or leave --pull never out"
+	case hasFolder && first != "localhost" && !strings.ContainsAny(first, ".:"):
+		return "a name like this is only looked for on this engine; to pull it, write the registry's host in front, as in registry.example.com/" + ref
+	}
+	return "check the name, and that the engine reaches the registry"
 }
 
 // chooseLimits clamps what was asked for to what the engine has: 80 % of its memory, all of its processors.
@@ -166,7 +185,7 @@ func (r *run) chooseLimits(facts sandbox.Facts) reports.Limits {
 		PIDs: r.cfg.PIDs, ShmBytes: int64(r.cfg.ShmSize), MinFreeDiskBytes: int64(r.cfg.MinFreeDisk),
 	}
 	if most := facts.Memory / 5 * 4; facts.Memory > 0 && l.MemoryBytes > most {
-		r.log.Info("memory limit lowered to 80 % of the engine's", "asked", r.cfg.Memory.String(), "limit", Bytes(most).String())
+		r.log.Info("memory limit lowered to 80 % of the engine's", "asked", r.cfg.Memory.Human(), "limit", Bytes(most).Human())
 		l.MemoryBytes = most
 	}
 	if most := float64(facts.CPUs); facts.CPUs > 0 && l.CPUs > most {

@@ -147,7 +147,11 @@ func (r *run) report() (*reports.Report, error) {
 	rep.DurationMs = rep.FinishedAt.Sub(rep.StartedAt).Milliseconds()
 	for _, err := range r.faults {
 		r.record.Error("the run's infrastructure failed", "error", err)
-		rep.Errors = append(rep.Errors, err.Error())
+		text := err.Error()
+		if hint := Hint(err); hint != "" {
+			text += "; " + hint
+		}
+		rep.Errors = append(rep.Errors, text)
 	}
 	r.decide()
 	rep.Workspace.Git = r.ws.Git()

@@ -60,3 +60,12 @@ func TestASummarySaysWhichCommandIsMissing(t *testing.T) {
 		t.Errorf("errors %q", got)
 	}
 }
+
+func TestAVariableThatIsNotSetIsSaid(t *testing.T) {
+	t.Parallel()
+	r := try(t, "true", func(cfg *runner.Config) { cfg.Env = []string{"YOLO_RUN_TEST_UNSET", "PATH"} })
+	r.want(t, reports.NoChanges)
+	if !strings.Contains(r.stderr, "name=YOLO_RUN_TEST_UNSET") || strings.Contains(r.stderr, "name=PATH") {
+		t.Errorf("printed:\n%s", r.stderr)
+	}
+}

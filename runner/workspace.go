@@ -114,7 +114,7 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 	// Now, because the engine would let us wait while a container of the image starts.
 	r.entrypoint.Reset()
 	if _, err := container.File(ctx, "/entrypoint", maxEntrypoint, &r.entrypoint); err != nil {
-		return err
+		return withHint(err, "is "+r.cfg.GatewayImage+" the gateway's image? make images in a checkout of yolo-run builds it")
 	}
 	if err := r.collector.start(ctx, r.log); err != nil {
 		return err

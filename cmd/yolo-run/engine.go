@@ -21,7 +21,6 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err := errors.Join(l.faults...); err != nil {
 				return err
 			}
-			l.cfg.SetDefaults()
 			return runner.Doctor(cmd.Context(), l.cfg, a.streams)
 		},
 	}

@@ -47,6 +47,27 @@ func help(cmd *cobra.Command, _ []string) {
 	writeHelp(cmd.OutOrStdout(), cmd)
 }
 
+// showHelp is what a command does that has only subcommands.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// helpCommand is `yolo-run help [COMMAND]`; what it does not know is a fault, as everywhere.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explain a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return unexpected(topic, rest[0])
+			}
+			return topic.Help()
+		},
+	}
+}
+
 // writeHelp shows the settings that most runs need with their meaning, and the others by name.
 func writeHelp(w io.Writer, root *cobra.Command) {
 	cfg := runner.Defaults()

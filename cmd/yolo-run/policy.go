@@ -23,7 +23,7 @@ func (a *app) policyCommand() *cobra.Command {
 		Use:   "policy",
 		Short: "Ask what a network policy allows, without a run",
 		Args:  noArguments,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  showHelp,
 	}
 	cmd.AddCommand(a.policyCheckCommand(), a.policySuggestCommand())
 	return cmd
@@ -57,14 +57,7 @@ func (a *app) policyLogCommand(name, short string, replay func(policy.Spec, []re
 			return replay(spec, destinations)
 		},
 	}
-	var list []setting
-	for _, s := range settings(new(runner.Defaults())) {
-		switch s.name {
-		case "allowed-domain", "denied-domain", "allowed-internal", "egress":
-			list = append(list, s)
-		}
-	}
-	flags.register(cmd, list)
+	flags.register(cmd, pick(settings(new(runner.Defaults())), "allowed-domain", "denied-domain", "allowed-internal", "egress"))
 	cmd.Flags().StringVar(&log, "log", "", "network.jsonl of a run (default: of the latest run)")
 	return cmd
 }
@@ -147,6 +140,7 @@ func (a *app) policyCheck(spec policy.Spec, destinations []reports.Destination) 
 	if denied > 0 {
 		return &deniedError{denied: denied, all: len(destinations)}
 	}
+	a.logger().Info("nothing would be denied", "destinations", len(destinations))
 	return nil
 }
 
@@ -207,6 +201,9 @@ func (a *app) policySuggest(spec policy.Spec, destinations []reports.Destination
 				return err
 			}
 		}
+	}
+	if len(seen) == 0 && hopeless == 0 {
+		a.logger().Info("nothing was denied", "destinations", len(destinations))
 	}
 	if hopeless > 0 {
 		a.logger().Info("destinations that no flag would allow, or that this policy allows already", "count", hopeless)

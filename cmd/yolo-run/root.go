@@ -53,6 +53,13 @@ func (a *app) rootCommand() *cobra.Command {
 		a.applyCommand(), a.diffCommand(), a.reportCommand(), a.policyCommand(), a.doctorCommand(), a.cleanCommand(),
 		a.versionCommand(), flagsTopic(),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" { // the library takes an unknown shell for a call for help
+			cmd.Args, cmd.RunE = noArguments, showHelp
+		}
+	}
 	return root
 }
 
@@ -83,7 +90,9 @@ func unexpected(cmd *cobra.Command, arg string) error {
 	fault := &runner.UsageError{Option: cmd.CommandPath(), Value: arg, Err: errors.New("is not a command of yolo-run")}
 	if near := nearest(arg, names); near != "" {
 		fault.Hint = "did you mean " + near + "?"
-	} else if !cmd.HasParent() {
+	} else if cmd.HasParent() {
+		fault.Hint = "see " + cmd.CommandPath() + " --help"
+	} else {
 		fault.Hint = "a command for the sandbox stands behind --, as in: yolo-run -- " + arg
 	}
 	return fault
