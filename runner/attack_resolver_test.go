@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner"
 )
 
 // The engine's resolver (127.0.0.11) answers any name at its raw port, which /proc/net/udp shows: closed, whatever the port.
@@ -76,9 +77,17 @@ PY
 python3 /tmp/seed.py > /tmp/out & 
 until grep -q seeded /tmp/out 2>/dev/null; do sleep 0.2; done
 for i in $(seq 30); do curl -s -m 4 -o /dev/null http://late$i.allowed.test/ || echo failed; done | grep -c failed | sed 's/^/failed=/'
+for i in $(seq 0 59); do curl -sf -m 4 -o /dev/null http://alias$i:8080/ || echo failed; done | grep -c failed | sed 's/^/internal-failed=/'
 wait; cat /tmp/out
-`, online(n, "*.allowed.test"))
+`, online(n, "*.allowed.test"), func(cfg *runner.Config) {
+		for _, alias := range aliases() {
+			cfg.AllowedInternal = append(cfg.AllowedInternal, alias+":8080")
+		}
+	})
 	r.want(t, reports.NoChanges)
+	if got := r.says(t, "internal-failed"); got != "0" {
+		t.Errorf("%s of 60 requests to names of the network failed: the agent's entries redirected lookups at the engine's resolver", got)
+	}
 	if got := r.says(t, "stolen"); got != "0" {
 		t.Errorf("the agent got %s of the gateway's lookups", got)
 	}

@@ -97,7 +97,7 @@ func startInternet(ctx context.Context, engine *client.Client) (internet, error)
 		Config:     &container.Config{Image: baseImage, Entrypoint: []string{"/internet", internetAddr}},
 		HostConfig: &container.HostConfig{NetworkMode: internetName},
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-			internetName: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: netip.MustParseAddr(internetAddr)}},
+			internetName: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: netip.MustParseAddr(internetAddr)}, Aliases: aliases()},
 		}},
 	})
 	if err != nil {
@@ -116,6 +116,15 @@ func startInternet(ctx context.Context, engine *client.Client) (internet, error)
 	}
 	n := internet{network: internetName, id: created.ID}
 	return n, n.waitUp(ctx)
+}
+
+// aliases are further names that the network's own resolver knows the internet by.
+func aliases() []string {
+	list := make([]string, 60)
+	for i := range list {
+		list[i] = fmt.Sprintf("alias%d", i)
+	}
+	return list
 }
 
 // lockInternet keeps a second test process from taking the same addresses.

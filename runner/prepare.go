@@ -37,6 +37,9 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 		return nil, err
 	}
 	r.prepareScreen()
+	if err := r.maskSecrets(); err != nil {
+		return nil, err
+	}
 	defer r.phase("preflight")()
 	if err := r.prepareEngine(ctx); err != nil {
 		return nil, err
@@ -62,6 +65,16 @@ func (r *run) prepareInput(ctx context.Context) error {
 	}
 	r.ws, err = workspace.Open(ctx, workspace.Options{Dir: r.cfg.Workspace, Hide: r.cfg.Hide, Logger: slog.New(slog.DiscardHandler)})
 	return workspaceError(r.cfg.Workspace, err)
+}
+
+// maskSecrets keeps CI from showing what was handed in as a secret, whoever prints it.
+func (r *run) maskSecrets() error {
+	for _, secret := range secretValues(r.cfg) {
+		if err := r.github.Mask(secret); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workspaceError says whether the user named the wrong folder or the machine lacks something.
