@@ -103,11 +103,12 @@ func outputRules(cfg Config, mark string) []rule {
 	}
 }
 
-// denyRules tells attempts from strays: late segments of a connection that is gone (RST above all) and IGMP reports have no call
-// behind them and would show as denials in honest runs.
+// denyRules tells attempts from strays: late segments of a connection that is gone (RST above all), the kernel's "port unreachable" when a
+// client did not wait for the answer to its DNS query, and IGMP reports have no call behind them and would show as denials in honest runs.
 func denyRules() []rule {
 	return append([]rule{
 		{kind: stray, spec: "-p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -j DROP"},
+		{kind: stray, spec: "-p icmp -m conntrack --ctstate RELATED -j DROP"},
 		{kind: stray, spec: "-p 2 -j DROP"},
 	}, attemptRules("icmp-admin-prohibited")...)
 }
