@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/yolo-run/yolo-run/reports"
@@ -77,5 +78,27 @@ exit 0
 	r.want(t, reports.NoChanges)
 	if len(r.Errors) > 0 {
 		t.Errorf("errors %q", r.Errors)
+	}
+}
+
+// Attack 3: a flood of lookups is counted, whether or not anybody had the time to read them.
+func TestAttack3AFloodOfLookupsIsCounted(t *testing.T) {
+	t.Parallel()
+	const sent = 200_000
+	r := try(t, fmt.Sprintf(`python3 - <<'PY'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(("8.8.8.8", 53))
+for i in range(%d):
+    name = b"%%06d" %% i
+    try:
+        s.send(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06" + name + b"\x06denied\x04test\x00\x00\x01\x00\x01")
+    except OSError:
+        pass
+PY
+`, sent))
+	r.want(t, reports.NoChanges)
+	// A few hundred may stand unread in the buffer when the run ends.
+	if n := r.Network.Denied; n < sent*99/100 || n > sent {
+		t.Errorf("%d denials are on record, want %d", n, sent)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,7 +47,10 @@ func newDNS(p *policy.Policy, pool *pool, rec recorder, attr attributor) *dnsSer
 // Serve answers on both sockets until ctx ends (then nil) or one of them fails. It closes both.
 func (s *dnsServer) Serve(ctx context.Context, udp *net.UDPConn, tcp *net.TCPListener) error {
 	g, running := errgroup.WithContext(ctx)
-	stop := context.AfterFunc(running, func() { _ = udp.Close() })
+	stop := context.AfterFunc(running, func() {
+		s.recordLost(udp)
+		_ = udp.Close()
+	})
 	defer stop()
 	for range dnsWorkers {
 		g.Go(func() error { return s.serveUDP(udp) })
@@ -57,6 +63,37 @@ func (s *dnsServer) Serve(ctx context.Context, udp *net.UDPConn, tcp *net.TCPLis
 		return nil
 	}
 	return err
+}
+
+// recordLost makes an event of the queries for which the socket's buffer had no room: nobody has read them, and nobody may leave them out.
+func (s *dnsServer) recordLost(conn *net.UDPConn) {
+	local := localOf(conn.LocalAddr())
+	lost, err := readWith("/proc/net/udp", func(r io.Reader) int64 { return parseUDPDrops(r, local) })
+	if err != nil || lost == 0 {
+		return
+	}
+	s.rec.Record(reports.Event{
+		Verdict: reports.Deny, Layer: reports.LayerDNS, Proto: "udp", Count: lost,
+		Reason: "DNS queries came faster than they could be read",
+	})
+}
+
+// parseUDPDrops finds a socket in /proc/net/udp and returns the last column: datagrams that found its buffer full.
+func parseUDPDrops(r io.Reader, socket netip.AddrPort) int64 {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 13 {
+			continue
+		}
+		if local, ok := parseProcAddr([]byte(fields[1])); !ok || local != socket {
+			continue
+		}
+		if n, err := strconv.ParseInt(fields[len(fields)-1], 10, 64); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 func (s *dnsServer) serveUDP(conn *net.UDPConn) error {

@@ -379,3 +379,34 @@ func FuzzDNSMessage(f *testing.F) {
 type discard struct{}
 
 func (discard) Record(reports.Event) {}
+
+func TestDNSQueriesThatNobodyReadAreOnRecord(t *testing.T) {
+	s, log := newTestDNS(t, allowing, 10)
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s.recordLost(conn)
+	log.none(t)
+
+	if err := conn.SetReadBuffer(1); err != nil { // the kernel's least, 2 KiB
+		t.Fatal(err)
+	}
+	client, err := net.Dial("udp4", conn.LocalAddr().String()) //nolint:noctx // it connects nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	const sent = 1000
+	for range sent {
+		if _, err := client.Write(question(t, "denied.example.", dns.TypeA)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.recordLost(conn)
+	e := log.next(t)
+	if e.Verdict != reports.Deny || e.Layer != reports.LayerDNS || e.Count < sent-100 || e.Count >= sent {
+		t.Errorf("event %+v", e)
+	}
+}

@@ -20,8 +20,8 @@ const (
 	// maxLines bounds the lines of one verdict in a run (about 20 MB). Each verdict has its own, so that a flood of allowed
 	// connections cannot hide denials.
 	maxLines = 50_000
-	// maxText bounds each string of an event, in bytes.
-	maxText = 4096
+	// maxText bounds each string of an event, in bytes: the report keeps no more of it, and thousands of events may wait here.
+	maxText = 1024
 )
 
 // reasonOverflow marks the closing event that stands for attempts which no line describes.
