@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -61,6 +62,7 @@ type doctor struct {
 	named   bool // agent or image were: its image is checked too
 	log     *slog.Logger
 	engine  *sandbox.Engine
+	ws      *workspace.Workspace
 	results []checkResult
 }
 
@@ -89,7 +91,7 @@ func (d *doctor) run(ctx context.Context) {
 		err = errors.New("the engine has no seccomp")
 	}
 	d.check("seccomp", "moby's default profile, hardened", err)
-	d.firewall(ctx)
+	d.sandbox(ctx)
 	if d.named {
 		_, err := d.image(ctx, d.cfg.Image)
 		d.check("agent image", d.cfg.Image, err)
@@ -110,6 +112,7 @@ func (d *doctor) workspace(ctx context.Context) {
 	if !d.check("workspace", "", workspaceError(d.cfg.Workspace, err)) {
 		return
 	}
+	d.ws = ws
 	uid, gid := ws.Owner()
 	who, err := chooseIdentity(d.cfg.User, uid, gid, "")
 	text := fmt.Sprintf("%s, agent would be %d:%d", ws.Root(), who.uid, who.gid)
@@ -137,16 +140,45 @@ func (d *doctor) image(ctx context.Context, ref string) (sandbox.Image, error) {
 	return (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, ref)
 }
 
-// firewall starts a real gateway with an empty policy and reports what it proved.
-func (d *doctor) firewall(ctx context.Context) {
+// sandbox makes what a run would make, but for the agent, and takes it down again.
+func (d *doctor) sandbox(ctx context.Context) {
 	image, err := d.image(ctx, d.cfg.GatewayImage)
 	if !d.check("gateway image", d.cfg.GatewayImage, err) {
 		return
 	}
 	id := newRunID()
+	state, err := openState(id, d.engine.Facts().Host)
+	if !d.check("state folder", stateFolder(), err) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
 	defer cancel()
-	defer func() { d.check("clean-up", "nothing left", d.engine.RemoveRun(context.WithoutCancel(ctx), id)) }()
+	defer func() {
+		d.check("clean-up", "nothing left", errors.Join(d.engine.RemoveRun(context.WithoutCancel(ctx), id), state.close()))
+	}()
+	d.overlay(ctx, id, image)
+	d.firewall(ctx, id, image)
+}
+
+// overlay mounts the workspace as a run does and lets the collector prove that the engine sees the same files.
+func (d *doctor) overlay(ctx context.Context, id string, image sandbox.Image) {
+	if d.ws == nil {
+		return
+	}
+	r := &run{cfg: d.cfg, id: id, engine: d.engine, log: d.log, ws: d.ws, images: images{gateway: image}}
+	beating, stop := context.WithCancel(ctx)
+	defer r.beats.Wait()
+	defer stop()
+	err := r.mountWorkspace(ctx, beating, d.ws.Root(), "")
+	text := "mounted, and the engine sees this folder"
+	if err != nil { // no fault: it is slower, and closes nothing less
+		text = "not here, runs copy the workspace: " + err.Error()
+	}
+	d.check("overlay", text, nil)
+}
+
+// firewall starts a real gateway with an empty policy and reports what it proved.
+func (d *doctor) firewall(ctx context.Context, id string, image sandbox.Image) {
 	container, err := d.engine.NewGateway(ctx, sandbox.GatewayOptions{RunID: id, Image: image, Network: d.cfg.Network})
 	if !d.check("gateway", "created", err) {
 		return
@@ -155,7 +187,7 @@ func (d *doctor) firewall(ctx context.Context) {
 	link, err := startGateway(ctx, container, wire.GatewayConfig{
 		Wire: wire.Version, RunID: id, Policy: policy.Spec{Egress: policy.Enforce}, AgentUID: fallbackID, AgentGID: fallbackID,
 		HeartbeatTimeoutMs: heartbeatTimeout.Milliseconds(), DeadlineMs: buildDeadline.Milliseconds(),
-		DNS: d.cfg.DNS,
+		DNS: d.cfg.DNS, MinFreeDiskBytes: math.MaxInt64, // any disk has less: the answer says how much
 	}, func(reports.Event) {}, d.log)
 	if !d.check("gateway start", "running", err) {
 		return
@@ -169,6 +201,22 @@ func (d *doctor) firewall(ctx context.Context) {
 	for _, c := range ready.SelfTest {
 		d.check("  "+c.Name, c.Result, nil)
 	}
+	d.disk(ctx, link)
 	_, err = link.finish(ctx)
 	d.check("record", "closed with its summary", err)
+}
+
+// disk reports what the engine's disk has free.
+func (d *doctor) disk(ctx context.Context, link *gatewayLink) {
+	select {
+	case disk := <-link.disk:
+		var err error
+		if disk.FreeBytes < int64(d.cfg.MinFreeDisk) {
+			err = withHint(fmt.Errorf("%s free on the engine's disk, a run needs %s", Bytes(disk.FreeBytes).Human(), d.cfg.MinFreeDisk),
+				"free some (docker system df), or lower --min-free-disk")
+		}
+		d.check("disk", Bytes(disk.FreeBytes).Human()+" free on the engine's disk", err)
+	case <-link.ended:
+	case <-ctx.Done():
+	}
 }
