@@ -52,7 +52,8 @@ func openState(id, engine string) (*runState, error) {
 		return nil, err
 	}
 	s.file = file
-	if err := lock(file); err != nil {
+	// It waits: the clean-up of another run may hold the new file for the moment that it takes to see that it is empty.
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
 	}
 	return s, errors.Join(json.NewEncoder(file).Encode(s), file.Sync())
