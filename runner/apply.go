@@ -21,6 +21,13 @@ type gateError struct{}
 func (gateError) Error() string { return "the gate does not pass this patch" }
 func (gateError) ExitCode() int { return reports.PolicyFailed.ExitCode(0) }
 
+// conflictError is a patch that does not fit.
+type conflictError struct{ err error }
+
+func (e *conflictError) Error() string { return e.err.Error() }
+func (e *conflictError) Unwrap() error { return e.err }
+func (e *conflictError) ExitCode() int { return 1 }
+
 // Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report that a patch is fine: the
 // gate looks again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
 func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error) {
@@ -41,7 +48,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	}
 	changes, err := ws.ReadPatch(ctx, patch)
 	if errors.Is(err, workspace.ErrConflict) {
-		return withHint(err, "the workspace has moved since the run; run again, or apply the patch by hand with git apply --3way")
+		return withHint(&conflictError{err}, "the workspace has moved since the run; run again, or apply the patch by hand with git apply --3way")
 	}
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"syscall"
 
@@ -101,7 +102,10 @@ func ExitCode(rep *reports.Report, err error) int {
 		return ExitUsage
 	}
 	if c, ok := errors.AsType[coded](err); ok {
-		return c.ExitCode()
+		// That of a program that was run, such as git, has the method too and is no code of ours.
+		if _, program := error(c).(*exec.ExitError); !program { //nolint:errorlint // the error that was found, not one that it wraps
+			return c.ExitCode()
+		}
 	}
 	return ExitInfrastructure
 }

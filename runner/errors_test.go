@@ -3,6 +3,7 @@ package runner_test
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 func TestExitCode(t *testing.T) {
 	usage := &runner.UsageError{Option: "--memory", Err: errors.New("x")}
+	program := exec.CommandContext(t.Context(), "sh", "-c", "exit 3").Run()
 	for _, tc := range []struct {
 		name string
 		rep  *reports.Report
@@ -26,6 +28,7 @@ func TestExitCode(t *testing.T) {
 		{"usage", nil, usage, 2},
 		{"one usage error among others", nil, errors.Join(errors.New("x"), fmt.Errorf("y: %w", usage)), 2},
 		{"no engine", nil, &runner.HintError{Err: errors.New("no engine"), Hint: "start one"}, 125},
+		{"a program that was run failed", nil, fmt.Errorf("git: %w", program), 125},
 		{"SIGINT", nil, fmt.Errorf("pull: %w", &runner.SignalError{Signal: syscall.SIGINT}), 130},
 		{"SIGTERM", nil, &runner.SignalError{Signal: syscall.SIGTERM}, 143},
 	} {

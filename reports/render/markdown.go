@@ -123,7 +123,7 @@ func (p *page) changes(r *reports.Report) {
 		row: func(i int) []string { return change(c.Files[i]) },
 	})
 	if c.Ignored.Files > 0 {
-		p.line(fmt.Sprintf("%s (%s) that git ignores are not in the patch.", plural(c.Ignored.Files, "changed file"), size(c.Ignored.Bytes)))
+		p.line(fmt.Sprintf("Not in the patch: %s that git ignores (%s).", plural(c.Ignored.Files, "changed file"), size(c.Ignored.Bytes)))
 	}
 	p.table(table{
 		header: []string{"Not in the patch", "Why"}, rows: len(c.NotCarried), open: 10, bytes: 40 << 10,

@@ -97,6 +97,21 @@ func (s *screen) files(c reports.Changes) {
 		s.put(s.label("changed", dim, i == 0), statusLetter(f.Status)+" "+pad(names[i], width)+" "+stat)
 	}
 	s.more(len(c.Files) - len(files))
+	if left := leftOut(c); left != "" {
+		s.put(s.label("changed", dim, len(files) == 0), s.paint(dim, s.fit("not in the patch: "+left)))
+	}
+}
+
+// leftOut says what changed and is not in the patch, empty when that is nothing.
+func leftOut(c reports.Changes) string {
+	var parts []string
+	if c.Ignored.Files > 0 {
+		parts = append(parts, plural(c.Ignored.Files, "file")+" that git ignores")
+	}
+	if n := len(c.NotCarried); n > 0 {
+		parts = append(parts, plural(int64(n), "change")+" that a patch cannot carry (report.md)")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (s *screen) denials(advice *adviser, label, color string, dests []reports.Destination) {
