@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +47,9 @@ func openState(id, engine string) (*runState, error) {
 	if err := os.MkdirAll(stateFolder(), 0o700); err != nil {
 		return nil, err
 	}
+	if err := ownFolder(stateFolder()); err != nil {
+		return nil, err
+	}
 	s := &runState{ID: id, Engine: engine, PID: os.Getpid()}
 	file, err := os.OpenFile(filepath.Join(stateFolder(), id+".json"), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
@@ -57,6 +61,18 @@ func openState(id, engine string) (*runState, error) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
 	}
 	return s, errors.Join(json.NewEncoder(file).Encode(s), file.Sync())
+}
+
+// ownFolder refuses a folder of somebody else's: below /tmp anybody could have made it.
+func ownFolder(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(stat.Uid) != os.Getuid() {
+		return fmt.Errorf("%s is not a folder of this user", path)
+	}
+	return nil
 }
 
 // close removes the state file: nothing of the run is left.
