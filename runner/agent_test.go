@@ -189,3 +189,12 @@ func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestALastLineWithoutAnEndIsShown(t *testing.T) {
+	t.Parallel()
+	r := try(t, `printf 'first\nno end'`)
+	r.want(t, reports.NoChanges)
+	if !strings.Contains(r.stderr, "│ no end\n") || r.agent != "first\nno end" {
+		t.Errorf("shown:\n%s\nkept: %q", r.stderr, r.agent)
+	}
+}

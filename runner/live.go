@@ -17,6 +17,7 @@ type liveView struct {
 	out   io.Writer
 	seen  map[string]bool // denials that were shown
 	quiet io.WriteCloser  // while the agent writes: CI takes no commands from it
+	lines []*lineWriter   // of the agent's streams
 }
 
 // maxShownDenials bounds the denials that are logged as they happen; the report has all.
@@ -40,14 +41,21 @@ func (v *liveView) open() error {
 // close ends that part and agent.log.
 func (v *liveView) close() {
 	v.run.warnIf("agent.log is not complete", v.run.files.agent.close())
+	for _, w := range v.lines {
+		w.flush()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.run.warnIf("commands of CI", v.quiet.Close())
 	v.quiet = nil
 }
 
-func (v *liveView) stdout() io.Writer { return io.MultiWriter(v.run.files.agent, &lineWriter{view: v}) }
-func (v *liveView) stderr() io.Writer { return v.stdout() }
+// stream returns the writer for one stream of the agent's: all of it goes to agent.log, and line by line to the user.
+func (v *liveView) stream() io.Writer {
+	w := &lineWriter{view: v}
+	v.lines = append(v.lines, w)
+	return io.MultiWriter(v.run.files.agent, w)
+}
 
 // lineWriter shows whole lines, so that stdout, stderr and the log do not mix within one.
 type lineWriter struct {
@@ -69,10 +77,23 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 			end = maxLogLine
 			w.rest = append(w.rest[:end:end], append([]byte{'\n'}, w.rest[end:]...)...)
 		}
-		line := colours.ReplaceAll(bytes.TrimSuffix(w.rest[:end], []byte("\r")), nil)
+		line := w.rest[:end]
 		w.rest = w.rest[end+1:]
-		w.view.show("  │ " + render.Log(string(line)) + "\n")
+		w.show(line)
 	}
+}
+
+// flush shows a last line that has no end.
+func (w *lineWriter) flush() {
+	if len(w.rest) > 0 {
+		w.show(w.rest)
+		w.rest = nil
+	}
+}
+
+func (w *lineWriter) show(line []byte) {
+	plain := colours.ReplaceAll(bytes.TrimSuffix(line, []byte("\r")), nil)
+	w.view.show("  │ " + render.Log(string(plain)) + "\n")
 }
 
 func (v *liveView) show(line string) {

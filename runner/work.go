@@ -49,7 +49,7 @@ func (r *run) work(ctx context.Context) {
 	// what there is to stop.
 	r.ending.started = true
 	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), buildDeadline)
-	_, err := r.box.Start(starting, r.live.stdout(), r.live.stderr())
+	_, err := r.box.Start(starting, r.live.stream(), r.live.stream())
 	cancel()
 	if err != nil {
 		r.fault(agentStartError(err))
@@ -160,7 +160,7 @@ func (r *run) readExit(ctx context.Context) {
 	}
 }
 
-// describe fills in the agent's part of the report.
+// describeAgent fills in the agent's part of the report.
 func (r *run) describeAgent() {
 	a := &r.rep.Agent
 	e := r.ending
@@ -196,7 +196,8 @@ func (r *run) limitsReached() []string {
 	return list
 }
 
-// settle closes the network's record, and reads what the agent's container says of its end beside it. After it the gateway is gone, and with it every process that shared its namespaces.
+// settle closes the network's record, and reads what the agent's container says of its end beside it. After it the gateway is gone, and with it
+// every process that shared its namespaces.
 func (r *run) settle(ctx context.Context) {
 	defer r.phase("network")()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleDeadline)
