@@ -34,8 +34,13 @@ demo: build images ## Run an agent script on the example project, and show what 
 	@$(ENGINE) examples/demo/run.sh
 
 .PHONY: test
-test: images ## Run every test, on a real engine
+test: images test-tools ## Run every test, on a real engine
 	$(ENGINE) go test -count=1 -timeout 25m $(TESTFLAGS) ./...
+
+# What builds namespaces and rules of the tests' own: an engine elsewhere (DOCKER_HOST) does not bring them along.
+.PHONY: test-tools
+test-tools:
+	@source images/lib.sh && need ip=iproute2 iptables-nft=iptables iptables-legacy=iptables setpriv=util-linux
 
 .PHONY: check
 check: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Lint Go, shell and workflows, as CI does
@@ -72,7 +77,7 @@ install: bin/yolo-run ## Install to /usr/local/bin, or to PREFIX/bin
 	install -D -m 755 bin/yolo-run $(DESTDIR)$(PREFIX)/bin/yolo-run
 
 .PHONY: bench
-bench: images ## Run the benchmarks, on a real engine
+bench: images test-tools ## Run the benchmarks, on a real engine
 	$(ENGINE) go test -run '^$$' -bench . -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: fuzz
