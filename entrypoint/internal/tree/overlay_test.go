@@ -48,6 +48,7 @@ func newOverlay(t testing.TB) tree.Roots {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	holdOverlays(t, dir)
 	roots := tree.Roots{Lower: filepath.Join(dir, "lower"), Upper: filepath.Join(dir, "upper"), Merged: filepath.Join(dir, "merged")}
 	for _, d := range []string{roots.Lower, roots.Upper, roots.Merged, filepath.Join(dir, "work")} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -55,6 +56,19 @@ func newOverlay(t testing.TB) tree.Roots {
 		}
 	}
 	return roots
+}
+
+// holdOverlays puts a tmpfs on dir where it lies on an overlay itself, as in a container of CI: the upper folder of one cannot be
+// on another.
+func holdOverlays(t testing.TB, dir string) {
+	t.Helper()
+	var below unix.Statfs_t
+	must(t, unix.Statfs(dir, &below))
+	if below.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return
+	}
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
 // mount mounts with the options that the engine is given.

@@ -59,6 +59,7 @@ func newSandbox(t testing.TB, fill func(dir string)) *sandbox {
 	dir, err := os.MkdirTemp("", "workspace") // t.TempDir has the test's name in it, and a comma ends an option of mount
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	holdOverlays(t, dir)
 	s := &sandbox{t: t, dir: dir, Lower: dir + "/lower", Upper: dir + "/upper", Work: dir + "/work", Merged: dir + "/merged", before: dir + "/before"}
 	for _, d := range []string{s.Lower, s.Upper, s.Work, s.Merged} {
 		must(t, os.Mkdir(d, 0o755))
@@ -69,6 +70,19 @@ func newSandbox(t testing.TB, fill func(dir string)) *sandbox {
 	must(t, unix.Mount("overlay", s.Merged, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options))
 	t.Cleanup(func() { must(t, unix.Unmount(s.Merged, unix.MNT_DETACH)) })
 	return s
+}
+
+// holdOverlays puts a tmpfs on dir where it lies on an overlay itself, as in a container of CI: the upper folder of one cannot be
+// on another.
+func holdOverlays(t testing.TB, dir string) {
+	t.Helper()
+	var below unix.Statfs_t
+	must(t, unix.Statfs(dir, &below))
+	if below.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return
+	}
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
 // open opens the workspace and puts into the overlay what the agent is to see.
