@@ -238,7 +238,7 @@ func TestAKilledRunnerLeavesNothingRunning(t *testing.T) {
 	}
 	clean = exec.CommandContext(t.Context(), yoloRun(t), "clean")
 	clean.Env = living.Env
-	if out, err := clean.CombinedOutput(); err != nil || !strings.Contains(string(out), "0 dead runs") {
+	if out, err := clean.CombinedOutput(); err != nil || !strings.Contains(string(out), "nothing to remove") {
 		t.Errorf("clean beside a living run: %v\n%s", err, out)
 	}
 	if len(remains(t, livingID, false)) < 3 {
