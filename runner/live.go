@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/yolo-run/yolo-run/reports"
@@ -122,6 +123,8 @@ func (v *liveView) denied(e reports.Event) {
 	if e.Process != nil {
 		attrs = append(attrs, "process", e.Process.Exe, "pid", e.Process.PID)
 	}
-	attrs = append(attrs, "reason", e.Reason)
+	if !strings.HasPrefix(e.Reason, "no rule allows "+target) { // which is what denied means
+		attrs = append(attrs, "reason", e.Reason)
+	}
 	v.run.log.Warn("network access denied", attrs...)
 }

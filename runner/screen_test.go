@@ -69,3 +69,23 @@ func TestAVariableThatIsNotSetIsSaid(t *testing.T) {
 		t.Errorf("printed:\n%s", r.stderr)
 	}
 }
+
+// A denial has its reason where that is another than the missing rule, which is what denied means.
+func TestLiveDenialsAreShort(t *testing.T) {
+	t.Parallel()
+	r := try(t, "getent hosts absent.example; getent hosts closed.example; true", func(cfg *runner.Config) {
+		cfg.AllowedDomains, cfg.DeniedDomains = []string{"closed.example"}, []string{"closed.example"}
+	})
+	r.want(t, reports.NoChanges)
+	for line := range strings.Lines(r.stderr) {
+		switch {
+		case strings.Contains(line, "to=absent.example") && strings.Contains(line, "reason="):
+			t.Errorf("says the name twice: %s", line)
+		case strings.Contains(line, "to=closed.example") && !strings.Contains(line, `reason="denied by rule`):
+			t.Errorf("no reason: %s", line)
+		}
+	}
+	if !strings.Contains(r.stderr, "to=absent.example") || !strings.Contains(r.stderr, "to=closed.example") {
+		t.Errorf("printed:\n%s", r.stderr)
+	}
+}
