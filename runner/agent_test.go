@@ -164,6 +164,8 @@ func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 		{"agent's image", func(c *runner.Config) { c.Agent = "codex" }, "--image", false},
 		{"never pulled", func(c *runner.Config) { c.Image, c.Pull = "registry.example/missing", "never" }, "--pull never", false},
 		{"foreign image", func(c *runner.Config) { c.Image = "somebody/missing" }, "registry", false},
+		{"platform", func(c *runner.Config) { c.Platform = "linux/s390x" }, "s390x", false},
+		{"budgets", func(c *runner.Config) { c.MaxTokens, c.MaxCostUSD = 5, 5 }, "--max-cost-usd", true},
 		{"network", func(c *runner.Config) { c.Network = "no-such-network" }, "docker network ls", true},
 		{"empty prompt", func(c *runner.Config) { c.Prompt = "  \n" }, "empty", true},
 		{"workspace", func(c *runner.Config) { c.Workspace = "/no/such/folder" }, "--workspace", true},

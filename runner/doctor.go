@@ -93,7 +93,7 @@ func (d *doctor) run(ctx context.Context) {
 	d.check("seccomp", "moby's default profile, hardened", err)
 	d.sandbox(ctx)
 	if d.named {
-		_, err := d.image(ctx, d.cfg.Image)
+		_, err := d.image(ctx, d.cfg.Image, d.cfg.Platform)
 		d.check("agent image", d.cfg.Image, err)
 	}
 	d.proxy()
@@ -136,13 +136,13 @@ func (d *doctor) proxy() {
 }
 
 // image looks for an image as a run does.
-func (d *doctor) image(ctx context.Context, ref string) (sandbox.Image, error) {
-	return (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, ref)
+func (d *doctor) image(ctx context.Context, ref, platform string) (sandbox.Image, error) {
+	return (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, ref, platform)
 }
 
 // sandbox makes what a run would make, but for the agent, and takes it down again.
 func (d *doctor) sandbox(ctx context.Context) {
-	image, err := d.image(ctx, d.cfg.GatewayImage)
+	image, err := d.image(ctx, d.cfg.GatewayImage, "")
 	if !d.check("gateway image", d.cfg.GatewayImage, err) {
 		return
 	}

@@ -21,7 +21,7 @@ import (
 // prepare finds every fault that can be known before a container exists. It returns an error, with its hint, or a run that may begin.
 func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	cfg.SetDefaults()
-	if err := cfg.Validate(); err != nil {
+	if err := errors.Join(cfg.Validate(), cfg.unmetered()); err != nil {
 		return nil, err
 	}
 	r := &run{cfg: cfg, id: newRunID(), streams: s, started: time.Now()}
@@ -52,6 +52,26 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	}
 	r.prepareReport()
 	return r, nil
+}
+
+// unmetered refuses what only the gateway's model proxy could keep. A budget that nobody counts must not look like one.
+func (c Config) unmetered() error {
+	f := &faults{}
+	for _, o := range []struct {
+		option string
+		given  bool
+	}{
+		{"--max-tokens", c.MaxTokens > 0},
+		{"--max-requests", c.MaxRequests > 0},
+		{"--max-cost-usd", c.MaxCostUSD > 0},
+		{"--upstream", len(c.Upstreams) > 0},
+	} {
+		if o.given {
+			f.add(o.option, "", withHint(errors.New("this version has no model proxy, so that nobody would keep to it"),
+				"leave it out, and set the budget at the vendor"))
+		}
+	}
+	return errors.Join(f.list...)
 }
 
 // prepareInput reads what the run works on: prompt, agent, workspace.
@@ -145,10 +165,11 @@ func (r *run) prepareEngine(ctx context.Context) (err error) {
 			return &UsageError{Option: "--network", Value: r.cfg.Network, Err: err, Hint: "list them with: docker network ls"}
 		}
 	}
-	if r.images.gateway, err = r.image(ctx, r.cfg.GatewayImage); err != nil {
+	// The gateway runs on the engine's own platform, whatever the agent does.
+	if r.images.gateway, err = r.image(ctx, r.cfg.GatewayImage, ""); err != nil {
 		return err
 	}
-	r.images.agent, err = r.image(ctx, r.cfg.Image)
+	r.images.agent, err = r.image(ctx, r.cfg.Image, r.cfg.Platform)
 	return err
 }
 
@@ -165,8 +186,8 @@ func engineError(err error) error {
 	return err
 }
 
-func (r *run) image(ctx context.Context, ref string) (sandbox.Image, error) {
-	image, err := r.engine.Image(ctx, ref, r.cfg.Platform, sandbox.Pull(r.cfg.Pull), func(status string) {
+func (r *run) image(ctx context.Context, ref, platform string) (sandbox.Image, error) {
+	image, err := r.engine.Image(ctx, ref, platform, sandbox.Pull(r.cfg.Pull), func(status string) {
 		r.log.Info("pulling", "image", ref, "status", status)
 	})
 	if errors.Is(err, sandbox.ErrImage) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/containerd/platforms"
+	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 )
 
@@ -34,7 +35,7 @@ const (
 // public hub. progress is called with the state of a pull, about once a layer.
 func (e *Engine) Image(ctx context.Context, ref, platform string, pull Pull, progress func(status string)) (Image, error) {
 	res, err := e.client.ImageInspect(ctx, ref)
-	have := err == nil
+	have := err == nil && isFor(res.InspectResponse, platform)
 	if err != nil && !errdefs.IsNotFound(err) {
 		return Image{}, fmt.Errorf("inspect image %s: %w", ref, err)
 	}
@@ -46,16 +47,25 @@ func (e *Engine) Image(ctx context.Context, ref, platform string, pull Pull, pro
 		if res, err = e.client.ImageInspect(ctx, ref); err != nil {
 			return Image{}, fmt.Errorf("inspect image %s: %w", ref, err)
 		}
-		have = true
+		have = isFor(res.InspectResponse, platform)
 	}
 	if !have {
-		return Image{}, fmt.Errorf("%w: %s", ErrImage, ref)
+		return Image{}, fmt.Errorf("%w: %s", ErrImage, strings.TrimSpace(ref+" "+platform))
 	}
-	image := Image{ID: res.ID}
+	found := Image{ID: res.ID}
 	if len(res.RepoDigests) > 0 {
-		_, image.Digest, _ = strings.Cut(res.RepoDigests[0], "@")
+		_, found.Digest, _ = strings.Cut(res.RepoDigests[0], "@")
 	}
-	return image, nil
+	return found, nil
+}
+
+// isFor reports whether an image is for the platform, OS/ARCH[/VARIANT]; an empty one is any.
+func isFor(res image.InspectResponse, platform string) bool {
+	if platform == "" {
+		return true
+	}
+	want, err := platforms.Parse(platform)
+	return err == nil && res.Os == want.OS && res.Architecture == want.Architecture && (want.Variant == "" || res.Variant == want.Variant)
 }
 
 func (e *Engine) pull(ctx context.Context, ref, platform string, progress func(string)) error {
