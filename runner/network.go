@@ -37,6 +37,9 @@ func (r *run) networkReport(summary *wire.Summary) reports.Network {
 		r.faults = append(r.faults, err)
 	}
 	network.Egress = r.cfg.Egress
+	if proxy := r.cfg.UpstreamProxy; proxy != "" && proxy != "none" {
+		network.Upstream = redactURL(proxy)
+	}
 	return network
 }
 

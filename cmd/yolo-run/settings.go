@@ -102,7 +102,7 @@ func networkSettings(c *runner.Config) []setting {
 		},
 		{
 			name: "upstream-proxy", group: g, meta: "URL|none", help: "proxy that allowed connections go through", dest: &c.UpstreamProxy,
-			shown: "from HTTPS_PROXY",
+			shown: "none",
 		},
 		{name: "ca-file", group: g, meta: "FILE", help: "further certificates to trust, in PEM form", dest: &c.CAFile},
 	}
