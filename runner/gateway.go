@@ -25,9 +25,7 @@ const (
 // gatewayLink is the runner's end of a running gateway: requests on its standard input, messages on its standard output.
 type gatewayLink struct {
 	container *sandbox.Container
-	stdin     io.WriteCloser
-	out       *wire.Writer
-	log       *slog.Logger
+	out       *wire.Writer // to its standard input, open as long as the runner lives
 
 	ready   chan wire.Ready
 	disk    chan wire.Disk
@@ -45,14 +43,14 @@ type gatewayLink struct {
 func startGateway(ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), log *slog.Logger) (*gatewayLink, error) {
 	messages, stdout := io.Pipe()
 	g := &gatewayLink{
-		container: c, log: log, onEvent: onEvent,
+		container: c, onEvent: onEvent,
 		ready: make(chan wire.Ready, 1), disk: make(chan wire.Disk, 1), ended: make(chan struct{}),
 	}
 	stdin, err := c.Start(ctx, stdout, &logWriter{log: log, from: "gateway"})
 	if err != nil {
 		return nil, errors.Join(err, stdout.Close())
 	}
-	g.stdin, g.out = stdin, wire.NewWriter(stdin)
+	g.out = wire.NewWriter(stdin)
 	read := make(chan error, 1)
 	go func() { read <- g.read(messages) }()
 	go g.wait(context.WithoutCancel(ctx), stdout, read)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,6 +95,7 @@ func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 				t.Fatal("this test needs root: it makes workspaces of other owners (run make test as root, or through sudo)")
 			}
 			dir := makeTree(t, c.git, c.owner)
+			run(t, dir, "mkfifo pipe")
 			before := snapshot(t, dir)
 			r := try(t, manyChanges+"\ntar cf - --exclude=./.git --exclude=./ignored . | base64 | tr -d '\\n' | sed 's/^/tree=/'; echo",
 				func(cfg *runner.Config) { cfg.Workspace = dir; cfg.FailOn = []string{"none"} })
@@ -103,6 +105,10 @@ func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 			}
 			if c.mode == "copy" && r.Workspace.ModeReason == "" {
 				t.Error("the reason for the copy is not in the report")
+			}
+			left := slices.ContainsFunc(r.Changes.NotCarried, func(n reports.NotCarried) bool { return n.Path == "pipe" })
+			if left != (c.mode == "copy") {
+				t.Errorf("a pipe, which no copy can have, is listed as left out: %v; %+v", left, r.Changes.NotCarried)
 			}
 			if after := snapshot(t, dir); after != before {
 				t.Errorf("the run wrote to the host's tree:\n%s\n%s", before, after)

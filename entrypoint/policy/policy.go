@@ -164,12 +164,6 @@ func (p *Policy) Literal(dst netip.AddrPort) Verdict {
 	return p.decide(dst.String(), match)
 }
 
-// NamedPort reports whether port is open for name as a port of any protocol, so that it need be neither TLS nor HTTP. That
-// is every open port but 80 and 443: those keep their protocol even when an entry names them.
-func (p *Policy) NamedPort(name string, port uint16) bool {
-	return port != 80 && port != 443 && p.Connect(name, port).Verdict != reports.Deny
-}
-
 // InternalName reports whether name is listed by an entry of Internal: it is resolved by the network's own resolver.
 func (p *Policy) InternalName(name string) bool {
 	host, err := Normalize(name)

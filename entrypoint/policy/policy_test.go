@@ -89,40 +89,27 @@ func TestConnections(t *testing.T) {
 		port           uint16
 		enforce, audit reports.Verdict
 		rule, reason   string
-		named          bool // in enforce mode
 	}{
-		{"example.com", 443, reports.Allow, reports.Allow, "example.com", "", false},
-		{"example.com", 80, reports.Allow, reports.Allow, "example.com", "", false},
-		{"example.com", 8443, reports.Deny, reports.WouldDeny, "", "no rule allows example.com:8443", false},
-		{"example.com", 0, reports.Deny, reports.Deny, "", "0 is not a port", false},
-		{"a.wild.example", 443, reports.Allow, reports.Allow, "*.wild.example", "", false},
-		{"a.wild.example", 8443, reports.Allow, reports.Allow, "*.wild.example:8443", "", true},
-		{"ssh.example", 22, reports.Allow, reports.Allow, "ssh.example:22", "", true},
-		{"ssh.example", 443, reports.Deny, reports.WouldDeny, "", "no rule allows ssh.example:443", false},
-		{"half.example", 22, reports.Allow, reports.Allow, "half.example:22,443", "", true},
-		{"half.example", 443, reports.Deny, reports.WouldDeny, "half.example:443", "denied by rule", false},
-		{"bad.wild.example", 9000, reports.Deny, reports.WouldDeny, "bad.wild.example", "denied by rule", false},
-		{"db.corp", 5432, reports.Allow, reports.Allow, "db.corp:5432", "", true},
-		{"db.corp", 443, reports.Deny, reports.WouldDeny, "", "no rule allows db.corp:443", false},
-		{"8.8.8.8", 443, reports.Deny, reports.Deny, "", "not a host name", false},
+		{"example.com", 443, reports.Allow, reports.Allow, "example.com", ""},
+		{"example.com", 80, reports.Allow, reports.Allow, "example.com", ""},
+		{"example.com", 8443, reports.Deny, reports.WouldDeny, "", "no rule allows example.com:8443"},
+		{"example.com", 0, reports.Deny, reports.Deny, "", "0 is not a port"},
+		{"a.wild.example", 443, reports.Allow, reports.Allow, "*.wild.example", ""},
+		{"a.wild.example", 8443, reports.Allow, reports.Allow, "*.wild.example:8443", ""},
+		{"ssh.example", 22, reports.Allow, reports.Allow, "ssh.example:22", ""},
+		{"ssh.example", 443, reports.Deny, reports.WouldDeny, "", "no rule allows ssh.example:443"},
+		{"half.example", 22, reports.Allow, reports.Allow, "half.example:22,443", ""},
+		{"half.example", 443, reports.Deny, reports.WouldDeny, "half.example:443", "denied by rule"},
+		{"bad.wild.example", 9000, reports.Deny, reports.WouldDeny, "bad.wild.example", "denied by rule"},
+		{"db.corp", 5432, reports.Allow, reports.Allow, "db.corp:5432", ""},
+		{"db.corp", 443, reports.Deny, reports.WouldDeny, "", "no rule allows db.corp:443"},
+		{"8.8.8.8", 443, reports.Deny, reports.Deny, "", "not a host name"},
 	} {
 		p := parse(t, full(policy.Enforce))
 		check(t, "enforce "+tc.name, p.Connect(tc.name, tc.port), tc.enforce, tc.rule, tc.reason)
-		if got := p.NamedPort(tc.name, tc.port); got != tc.named {
-			t.Errorf("NamedPort(%s, %d) = %t, want %t", tc.name, tc.port, got, tc.named)
-		}
 		check(t, "audit "+tc.name, parse(t, full(policy.Audit)).Connect(tc.name, tc.port), tc.audit, tc.rule, tc.reason)
 		if v := parse(t, full(policy.None)).Connect(tc.name, tc.port); v.Verdict != reports.Deny {
 			t.Errorf("none %s:%d: %+v, want deny", tc.name, tc.port, v)
-		}
-	}
-}
-
-func TestAuditOpensEveryNamedPort(t *testing.T) {
-	p := parse(t, full(policy.Audit))
-	for port, want := range map[uint16]bool{22: true, 80: false, 443: false, 0: false} {
-		if got := p.NamedPort("unlisted.example", port); got != want {
-			t.Errorf("NamedPort(unlisted.example, %d) = %t, want %t", port, got, want)
 		}
 	}
 }

@@ -134,7 +134,7 @@ type AgentConfig struct {
 	Shell bool `json:"shell,omitempty"`
 	// Stdin gives the prompt to the agent's standard input.
 	Stdin bool `json:"stdin"`
-	// Merged are the overlay layers that must be mounted at /workspace, checked against mountinfo; empty in copy mode.
+	// Layers are those that must be mounted at /workspace, checked against mountinfo; nil: not checked.
 	Layers *Layers `json:"layers,omitempty"`
 }
 

@@ -69,7 +69,6 @@ func (c Config) Validate() error {
 // Firewall is a closed network namespace. Its methods may be used by one goroutine at a time.
 type Firewall struct {
 	backend  string
-	ipv6     string
 	families []*family
 }
 
@@ -97,15 +96,15 @@ func Apply(ctx context.Context, cfg Config) (*Firewall, error) {
 	if err := checkNamespace(procSys, processNamespace); err != nil {
 		return nil, err
 	}
-	ipv6, err := checkIPv6("/proc/net/if_inet6", procSys)
+	hasIPv6, err := checkIPv6("/proc/net/if_inet6", procSys)
 	if err != nil {
 		return nil, err
 	}
-	backend, v4, v6, err := openTables(ipv6 != noIPv6)
+	backend, v4, v6, err := openTables(hasIPv6)
 	if err != nil {
 		return nil, err
 	}
-	f := &Firewall{backend: backend, ipv6: ipv6, families: []*family{{name: "IPv4", tables: v4, chains: ipv4Chains(cfg)}}}
+	f := &Firewall{backend: backend, families: []*family{{name: "IPv4", tables: v4, chains: ipv4Chains(cfg)}}}
 	if v6 != nil {
 		f.families = append(f.families, &family{name: "IPv6", tables: v6, chains: ipv6Chains()})
 	}
@@ -117,9 +116,6 @@ func Apply(ctx context.Context, cfg Config) (*Firewall, error) {
 
 // Backend is what the rules were applied with: nf_tables or legacy.
 func (f *Firewall) Backend() string { return f.backend }
-
-// IPv6 says how IPv6 is closed, in words.
-func (f *Firewall) IPv6() string { return f.ipv6 }
 
 // Rules is the number of rules, policies included.
 func (f *Firewall) Rules() int {

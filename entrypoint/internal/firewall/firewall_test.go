@@ -211,14 +211,14 @@ func TestIPv6MustBeOff(t *testing.T) {
 	tests := map[string]struct {
 		ifInet6 *string
 		sysctl  string
-		want    string
+		has     bool
 		ok      bool
 	}{
-		"kernel without it": {nil, "", noIPv6, true},
-		"off":               {new(""), "1\n", offIPv6, true},
-		"on":                {new(""), "0\n", "", false},
-		"address left over": {new("0000 lo\n"), "1\n", "", false},
-		"sysctl missing":    {new(""), "", "", false},
+		"kernel without it": {nil, "", false, true},
+		"off":               {new(""), "1\n", true, true},
+		"on":                {new(""), "0\n", false, false},
+		"address left over": {new("0000 lo\n"), "1\n", false, false},
+		"sysctl missing":    {new(""), "", false, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -232,8 +232,8 @@ func TestIPv6MustBeOff(t *testing.T) {
 				}
 			}
 			got, err := checkIPv6(filepath.Join(dir, "if_inet6"), dir)
-			if got != test.want || (err == nil) != test.ok {
-				t.Errorf("got %q, %v", got, err)
+			if got != test.has || (err == nil) != test.ok {
+				t.Errorf("got %t, %v", got, err)
 			}
 		})
 	}

@@ -128,33 +128,27 @@ func linkKind(nested []byte) string {
 	return ""
 }
 
-// noIPv6 and offIPv6 are what [Firewall.IPv6] can say.
-const (
-	noIPv6  = "the kernel has no IPv6"
-	offIPv6 = "off by sysctl, no address, and everything dropped behind"
-)
-
 // checkIPv6 makes sure that IPv6 is off: the engine was asked to create the container so (/proc/sys cannot be written inside), and here
-// it is read back. The proof is that no device has an address, loopback included.
-func checkIPv6(ifInet6, sys string) (string, error) {
+// it is read back. The proof is that no device has an address, loopback included. It reports whether the kernel has IPv6 at all.
+func checkIPv6(ifInet6, sys string) (bool, error) {
 	if _, err := os.Stat(ifInet6); errors.Is(err, os.ErrNotExist) {
-		return noIPv6, nil
+		return false, nil
 	}
 	for _, scope := range []string{"all", "default"} {
 		value, err := os.ReadFile(filepath.Join(sys, "ipv6", "conf", scope, "disable_ipv6"))
 		if err != nil {
-			return "", fmt.Errorf("IPv6: %w", err)
+			return false, fmt.Errorf("IPv6: %w", err)
 		}
 		if strings.TrimSpace(string(value)) != "1" {
-			return "", fmt.Errorf("IPv6 is on: net.ipv6.conf.%s.disable_ipv6 is %q", scope, value)
+			return false, fmt.Errorf("IPv6 is on: net.ipv6.conf.%s.disable_ipv6 is %q", scope, value)
 		}
 	}
 	addresses, err := os.ReadFile(ifInet6)
 	if err != nil {
-		return "", fmt.Errorf("IPv6 addresses: %w", err)
+		return false, fmt.Errorf("IPv6 addresses: %w", err)
 	}
 	if len(addresses) != 0 {
-		return "", fmt.Errorf("IPv6 is on: there are addresses: %q", addresses)
+		return false, fmt.Errorf("IPv6 is on: there are addresses: %q", addresses)
 	}
-	return offIPv6, nil
+	return true, nil
 }

@@ -18,7 +18,6 @@ type Log struct {
 	conn   *nflog.Nflog
 	cancel context.CancelFunc
 	seen   atomic.Int64
-	losses atomic.Int64
 	failed chan error
 }
 
@@ -56,8 +55,7 @@ func (l *Log) start(ctx context.Context, fn func(Packet)) error {
 		switch {
 		case ctx.Err() != nil:
 			return 1
-		case errors.Is(err, unix.ENOBUFS): // the kernel dropped some
-			l.losses.Add(1)
+		case errors.Is(err, unix.ENOBUFS): // the kernel dropped some; the counters tell how many
 			return 0
 		default:
 			l.failed <- fmt.Errorf("nflog: receive: %w", err)
@@ -72,9 +70,6 @@ func (l *Log) start(ctx context.Context, fn func(Packet)) error {
 
 // Seen is how many packets were delivered.
 func (l *Log) Seen() int64 { return l.seen.Load() }
-
-// Losses is how many times the kernel reported that it had to drop packets.
-func (l *Log) Losses() int64 { return l.losses.Load() }
 
 // Failed delivers the error that ended the subscription, if one did.
 func (l *Log) Failed() <-chan error { return l.failed }

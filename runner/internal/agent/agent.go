@@ -33,8 +33,6 @@ type Agent struct {
 	Env []string
 	// Shell: the prompt is a script and is run.
 	Shell bool
-	// NeedsPrompt: without a prompt there is nothing to do.
-	NeedsPrompt bool
 }
 
 // Resolve returns the agent of this name, or the one that command is when there is one. An unknown name is an error that lists the known ones.
@@ -50,7 +48,7 @@ func Resolve(name string, command []string) (Agent, error) {
 	if !ok {
 		return Agent{}, fmt.Errorf("agent %q is unknown: want %s, or a command behind --", name, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
 	}
-	a.Name, a.NeedsPrompt = name, true
+	a.Name = name
 	return a, nil
 }
 

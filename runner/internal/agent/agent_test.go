@@ -15,20 +15,19 @@ func TestConfig(t *testing.T) {
 		model   string
 		argv    []string
 		shell   bool
-		prompt  bool
 	}{
-		{"claude", nil, "", []string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"}, false, true},
+		{"claude", nil, "", []string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"}, false},
 		{
 			"claude", nil, "opus",
 			[]string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions", "--model", "opus"},
-			false, true,
+			false,
 		},
-		{"codex", nil, "", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "-"}, false, true},
-		{"codex", nil, "o9", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--model", "o9", "-"}, false, true},
-		{"gemini", nil, "pro", []string{"gemini", "--yolo", "--output-format", "stream-json", "--model", "pro"}, false, true},
-		{"shell", nil, "any", nil, true, true},
-		{"", []string{"make", "-"}, "any", []string{"make", "-"}, false, false},
-		{Command, []string{"sh", "-c", "exit 3"}, "", []string{"sh", "-c", "exit 3"}, false, false},
+		{"codex", nil, "", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "-"}, false},
+		{"codex", nil, "o9", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--model", "o9", "-"}, false},
+		{"gemini", nil, "pro", []string{"gemini", "--yolo", "--output-format", "stream-json", "--model", "pro"}, false},
+		{"shell", nil, "any", nil, true},
+		{"", []string{"make", "-"}, "any", []string{"make", "-"}, false},
+		{Command, []string{"sh", "-c", "exit 3"}, "", []string{"sh", "-c", "exit 3"}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name+" "+tt.model, func(t *testing.T) {
@@ -40,8 +39,8 @@ func TestConfig(t *testing.T) {
 			if !slices.Equal(c.Argv, tt.argv) {
 				t.Errorf("argv %q, want %q", c.Argv, tt.argv)
 			}
-			if c.Shell != tt.shell || c.Stdin == tt.shell || a.NeedsPrompt != tt.prompt {
-				t.Errorf("shell %v, stdin %v, needs a prompt %v", c.Shell, c.Stdin, a.NeedsPrompt)
+			if c.Shell != tt.shell || c.Stdin == tt.shell {
+				t.Errorf("shell %v, stdin %v", c.Shell, c.Stdin)
 			}
 			if c.Wire != wire.Version || c.Dir != "/workspace/sub" || c.UID != 1000 || c.GID != 1001 || c.Layers != nil {
 				t.Errorf("%+v", c)

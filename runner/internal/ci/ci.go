@@ -39,15 +39,6 @@ func Detect(getenv func(string) string, out io.Writer) *GitHub {
 	}
 }
 
-// Group folds what is printed until end is called under a title, which must not be the agent's text.
-func (g *GitHub) Group(title string) (end func()) {
-	if g == nil {
-		return func() {}
-	}
-	g.action.Group(title)
-	return g.action.EndGroup
-}
-
 // Quiet returns a writer that passes text of the agent on to w, one of the step's streams, and keeps the runner from obeying it.
 // Closing it ends the line that the text left open and lets the runner obey again; it does not close w.
 func (g *GitHub) Quiet(w io.Writer) (io.WriteCloser, error) {

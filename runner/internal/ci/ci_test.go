@@ -279,16 +279,6 @@ func TestMask(t *testing.T) {
 	}
 }
 
-func TestGroup(t *testing.T) {
-	w := newWorkflow(t)
-	end := Detect(w.getenv, &w.log).Group("Phase")
-	w.log.WriteString("x\n")
-	end()
-	if got := w.log.String(); got != "::group::Phase\nx\n::endgroup::\n" {
-		t.Errorf("%q", got)
-	}
-}
-
 func TestOutsideOfGitHubNothingHappens(t *testing.T) {
 	var log strings.Builder
 	for _, value := range []string{"", "false", "1"} {
@@ -304,7 +294,6 @@ func TestOutsideOfGitHubNothingHappens(t *testing.T) {
 	if _, err := io.WriteString(q, "text"); err != nil {
 		t.Fatal(err)
 	}
-	g.Group("x")()
 	r := hostileReport()
 	for _, err := range []error{q.Close(), g.Mask("s"), g.Annotate(r), g.Outputs(r, "/out"), g.Summary([]byte("x"))} {
 		if err != nil {

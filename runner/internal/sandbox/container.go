@@ -29,9 +29,8 @@ type Container struct {
 
 // Exit is how a container ended.
 type Exit struct {
-	Code      int
-	OOMKilled bool
-	Error     string // of the engine, such as a command that could not be started
+	Code  int
+	Error string // of the engine, such as a command that could not be started
 }
 
 // create makes a container through testcontainers and checks that what came out is what was asked for.

@@ -36,7 +36,6 @@ type Engine struct {
 	client   client.APIClient
 	host     string
 	facts    Facts
-	log      *slog.Logger
 }
 
 // Facts are what the engine says of itself.
@@ -44,10 +43,8 @@ type Facts struct {
 	reports.Engine
 	Memory      int64 // bytes of the engine's machine
 	CPUs        int
-	UserNSRemap bool   // containers' root is another user on the host
-	Desktop     bool   // the engine runs in a virtual machine of its own
-	Root        string // the engine's data folder on its own machine
-	CgroupV2    bool
+	UserNSRemap bool // containers' root is another user on the host
+	Desktop     bool // the engine runs in a virtual machine of its own
 	Seccomp     bool
 	Remote      bool   // the engine is reached over the network: it cannot see our files
 	Socket      string // path of the engine's socket, empty for a remote one
@@ -70,7 +67,7 @@ func Open(ctx context.Context, host string, logger *slog.Logger) (*Engine, error
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrNoEngine, host, err)
 	}
-	e := &Engine{provider: provider, client: provider.Client(), host: host, log: logger}
+	e := &Engine{provider: provider, client: provider.Client(), host: host}
 	if err := e.ask(ctx); err != nil {
 		return nil, errors.Join(err, provider.Close())
 	}
@@ -191,9 +188,8 @@ func (e *Engine) ask(ctx context.Context) error {
 		Engine: reports.Engine{
 			Version: info.ServerVersion, OS: info.OperatingSystem, Kernel: info.KernelVersion, Host: e.host,
 		},
-		Memory: info.MemTotal, CPUs: info.NCPU, Root: info.DockerRootDir,
-		CgroupV2: info.CgroupVersion == "2",
-		Desktop:  strings.Contains(info.OperatingSystem, "Docker Desktop"),
+		Memory: info.MemTotal, CPUs: info.NCPU,
+		Desktop: strings.Contains(info.OperatingSystem, "Docker Desktop"),
 	}
 	for _, option := range info.SecurityOptions {
 		e.facts.Rootless = e.facts.Rootless || strings.Contains(option, "name=rootless")

@@ -16,8 +16,7 @@ const maxNotCarried = 1000
 
 // Changes are what the agent changed: two trees in a repository of our own, and the patch between them.
 type Changes struct {
-	scratch   string
-	temporary bool
+	scratch   string // a temporary folder: the private repository and the patch
 	gitDir    string
 	patch     string // file
 	patchSize int64
@@ -84,14 +83,8 @@ func (c *Changes) Patch() (io.ReadCloser, error) {
 	return f, nil
 }
 
-// PatchBytes is the patch's size.
-func (c *Changes) PatchBytes() int64 { return c.patchSize }
-
-// Close removes the private repository and the patch if they are in a temporary folder.
+// Close removes the private repository and the patch.
 func (c *Changes) Close() error {
-	if !c.temporary {
-		return nil
-	}
 	if err := os.RemoveAll(c.scratch); err != nil {
 		return fmt.Errorf("remove the private repository: %w", err)
 	}
@@ -101,12 +94,16 @@ func (c *Changes) Close() error {
 // notCarried lists what the patch leaves out.
 func (c *Changes) notCarried(path string, reasons ...string) {
 	for _, reason := range reasons {
-		if len(c.report.NotCarried) >= maxNotCarried {
-			c.more++
-			continue
-		}
-		c.report.NotCarried = append(c.report.NotCarried, reports.NotCarried{Path: quotePath(path), Reason: reason})
+		c.list(reports.NotCarried{Path: quotePath(path), Reason: reason})
 	}
+}
+
+func (c *Changes) list(n reports.NotCarried) {
+	if len(c.report.NotCarried) >= maxNotCarried {
+		c.more++
+		return
+	}
+	c.report.NotCarried = append(c.report.NotCarried, n)
 }
 
 // ignore counts a change that the rules from before the run leave out.

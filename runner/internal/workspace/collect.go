@@ -24,7 +24,6 @@ const (
 type CollectOptions struct {
 	MaxFileBytes  int64  // of one version of one file; 0: 64 MiB. Larger ones are listed in NotCarried
 	MaxTotalBytes int64  // of all contents; 0: 1 GiB. What comes after is listed in NotCarried
-	ScratchDir    string // an empty folder of the caller's for the private repository and the patch; empty: a temporary one, removed by Close
 }
 
 // Collect asks the collector (in is its standard input, out its standard output, after [Workspace.Probe]) for what the agent changed and makes
@@ -37,17 +36,17 @@ func (w *Workspace) Collect(ctx context.Context, in io.Writer, out io.Reader, o 
 	if o.MaxTotalBytes == 0 {
 		o.MaxTotalBytes = 1 << 30
 	}
-	c := &Changes{scratch: o.ScratchDir}
-	if c.scratch == "" {
-		dir, err := os.MkdirTemp("", "yolo-run-changes-")
-		if err != nil {
-			return nil, fmt.Errorf("collect changes: %w", err)
-		}
-		c.scratch, c.temporary = dir, true
+	scratch, err := os.MkdirTemp("", "yolo-run-changes-")
+	if err != nil {
+		return nil, fmt.Errorf("collect changes: %w", err)
 	}
+	c := &Changes{scratch: scratch}
 	collection := &collection{w: w, o: o, send: wire.NewWriter(in), recv: wire.NewCollectReader(out), changes: c}
 	if err := collection.run(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("collect changes: %w", err), c.Close())
+	}
+	for _, skipped := range w.Skipped() {
+		c.list(skipped)
 	}
 	return c, nil
 }

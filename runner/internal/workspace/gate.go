@@ -53,12 +53,6 @@ func DefaultProtect() []string {
 	}
 }
 
-// CheckGlobs reports the first pattern that is not one, for --hide and --protect.
-func CheckGlobs(patterns []string) error {
-	_, err := parseGlobs(patterns)
-	return err
-}
-
 // Gate judges the two trees. It reads no patch text.
 func (c *Changes) Gate(o GateOptions) reports.Gate {
 	g := gate{c: c, o: o}

@@ -25,12 +25,18 @@ type glob struct {
 	keep  bool
 }
 
+// CheckGlob reports why a text is no pattern for --hide or --protect.
+func CheckGlob(pattern string) error {
+	_, err := parseGlob(pattern)
+	return err
+}
+
 func parseGlobs(patterns []string) (globs, error) {
 	out := make(globs, 0, len(patterns))
 	for _, p := range patterns {
 		g, err := parseGlob(p)
 		if err != nil {
-			return nil, fmt.Errorf("hide %q: %w", p, err)
+			return nil, fmt.Errorf("pattern %q: %w", p, err)
 		}
 		out = append(out, g)
 	}

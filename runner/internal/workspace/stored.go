@@ -24,7 +24,7 @@ func (w *Workspace) ReadPatch(ctx context.Context, patch io.Reader) (*Changes, e
 	if err != nil {
 		return nil, fmt.Errorf("read patch: %w", err)
 	}
-	c := &Changes{scratch: dir, temporary: true}
+	c := &Changes{scratch: dir}
 	if err := w.readPatch(ctx, c, patch); err != nil {
 		return nil, errors.Join(fmt.Errorf("read patch: %w", err), c.Close())
 	}

@@ -160,6 +160,12 @@ func notReadable(path string, err error) error {
 	}
 }
 
+// TopLevel is the folder that [Open] makes the root for dir, which is absolute and without symlinks.
+func TopLevel(dir string) string {
+	root, _ := topLevel(dir)
+	return root
+}
+
 // topLevel returns the nearest folder from dir upwards that is the top of a git work tree, and its git directory; dir and nothing if there is none.
 // A .git further up counts only if it belongs to whom dir belongs to: a repository that somebody else left in /tmp must not
 // decide what is mounted, nor one that holds a whole home.
@@ -222,7 +228,7 @@ func (w *Workspace) Git() *reports.Git {
 	return w.git
 }
 
-// Skipped lists what [Workspace.WriteCopy] left out.
+// Skipped lists what [Workspace.WriteCopy] left out. The report of [Workspace.Collect] lists it too.
 func (w *Workspace) Skipped() []reports.NotCarried {
 	w.mu.Lock()
 	defer w.mu.Unlock()
