@@ -110,8 +110,8 @@ func TestAttack16Limits(t *testing.T) {
 	}
 }
 
+// Not beside other tests: what they write would end this run before its agent has written.
 func TestALowDiskEndsTheRun(t *testing.T) {
-	t.Parallel()
 	info, err := needEngine(t).Info(t.Context(), client.InfoOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -154,6 +154,10 @@ func TestTenRunsAtOnceDoNotMeet(t *testing.T) {
 
 func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 	needEngine(t)
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name      string
 		configure func(*runner.Config)
@@ -166,6 +170,7 @@ func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 		{"foreign image", func(c *runner.Config) { c.Image = "somebody/missing" }, "registry", false},
 		{"platform", func(c *runner.Config) { c.Platform = "linux/s390x" }, "s390x", false},
 		{"budgets", func(c *runner.Config) { c.MaxTokens, c.MaxCostUSD = 5, 5 }, "--max-cost-usd", true},
+		{"a secret that nobody could look for", func(c *runner.Config) { c.Secrets = []string{"KEY=file:" + large} }, "--secret", true},
 		{"network", func(c *runner.Config) { c.Network = "no-such-network" }, "docker network ls", true},
 		{"empty prompt", func(c *runner.Config) { c.Prompt = "  \n" }, "empty", true},
 		{"workspace", func(c *runner.Config) { c.Workspace = "/no/such/folder" }, "--workspace", true},

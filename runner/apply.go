@@ -42,6 +42,10 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return err
 	}
 	defer patch.Close()
+	secrets, err := secretValues(cfg)
+	if err != nil {
+		return err
+	}
 	ws, err := workspace.Open(ctx, workspace.Options{Dir: cfg.Workspace, Hide: cfg.Hide, Logger: log})
 	if err != nil {
 		return workspaceError(cfg.Workspace, err)
@@ -54,7 +58,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, changes.Close()) }()
-	gate := changes.Gate(gateOptions(cfg, ws.Sub()))
+	gate := changes.Gate(gateOptions(cfg, ws.Sub(), secrets))
 	gate.Findings = append(gate.Findings, findingsOfTheRun(folder)...)
 	if blocked(gate) {
 		logFindings(log, gate)
@@ -92,26 +96,32 @@ func blocked(gate reports.Gate) bool {
 	return slices.ContainsFunc(gate.Findings, func(f reports.Finding) bool { return f.Severity == reports.Block })
 }
 
-func gateOptions(cfg Config, sub string) workspace.GateOptions {
+func gateOptions(cfg Config, sub string, secrets []string) workspace.GateOptions {
 	return workspace.GateOptions{
 		Protect: cfg.Protect, MaxPatchBytes: int64(cfg.MaxPatchBytes), MaxPatchFiles: cfg.MaxPatchFiles, Sub: sub,
-		Secrets: secretValues(cfg),
+		Secrets: secrets,
 	}
 }
 
-// secretValues are the values that were handed in as secrets: a patch must not carry them out.
-func secretValues(cfg Config) []string {
+// secretValues are the values that were handed in as secrets: a patch must not carry them out. One that cannot be read is an error: nobody
+// could look for it.
+func secretValues(cfg Config) ([]string, error) {
 	var values []string
+	f := &faults{}
 	for _, entry := range cfg.Secrets {
 		secret, err := ParseSecret(entry)
 		if err != nil {
-			continue // Validate has said so
+			f.add("--secret", "", err) // the entry may be the secret itself
+			continue
 		}
-		if value, err := secret.value(); err == nil {
-			values = append(values, value)
+		value, err := secret.value()
+		if err != nil {
+			f.add("--secret", secret.Name, plainPathError(err))
+			continue
 		}
+		values = append(values, value)
 	}
-	return values
+	return values, errors.Join(f.list...)
 }
 
 // value reads the secret. A newline at the end of a file is the editor's, not the secret's.

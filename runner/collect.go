@@ -85,7 +85,7 @@ func (r *run) judge(ctx context.Context) {
 		return
 	}
 	defer r.phase("gate")()
-	r.rep.Gate = r.changes.Gate(gateOptions(r.cfg, r.ws.Sub()))
+	r.rep.Gate = r.changes.Gate(gateOptions(r.cfg, r.ws.Sub(), r.secrets))
 	logFindings(r.record, r.rep.Gate)
 	if !r.cfg.Apply || r.changes.Empty() {
 		return

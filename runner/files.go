@@ -36,7 +36,11 @@ func openRunFiles(o *output, cfg Config) (*runFiles, error) {
 	}
 	f.agent = &boundedWriter{file: agent, left: maxAgentLog}
 	if cfg.CAFile != "" {
-		if f.ca, err = os.ReadFile(cfg.CAFile); err != nil {
+		path, err := thisHost().expand(cfg.CAFile)
+		if err == nil {
+			f.ca, err = readBounded(path, maxCA)
+		}
+		if err != nil {
 			return nil, &UsageError{Option: "--ca-file", Value: cfg.CAFile, Err: err}
 		}
 	}

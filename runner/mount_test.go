@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -155,7 +156,8 @@ func TestWorkspaceRoot(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.git != "" {
-				if err := os.Mkdir(filepath.Join(m.dir, tc.git), 0o700); err != nil {
+				git := filepath.Join(m.dir, tc.git)
+				if err := errors.Join(os.Mkdir(git, 0o700), os.WriteFile(filepath.Join(git, "HEAD"), nil, 0o600)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -74,10 +74,13 @@ func (c Config) unmetered() error {
 	return errors.Join(f.list...)
 }
 
-// prepareInput reads what the run works on: prompt, agent, workspace.
+// prepareInput reads what the run works on: prompt, secrets, agent, workspace.
 func (r *run) prepareInput(ctx context.Context) error {
 	var err error
 	if r.prompt, err = r.cfg.ReadPrompt(r.streams.In); err != nil {
+		return err
+	}
+	if r.secrets, err = secretValues(r.cfg); err != nil {
 		return err
 	}
 	if r.agent, err = agent.Resolve(r.cfg.Agent, r.cfg.Command); err != nil {
@@ -89,7 +92,7 @@ func (r *run) prepareInput(ctx context.Context) error {
 
 // maskSecrets keeps CI from showing what was handed in as a secret, whoever prints it.
 func (r *run) maskSecrets() error {
-	for _, secret := range secretValues(r.cfg) {
+	for _, secret := range r.secrets {
 		if err := r.github.Mask(secret); err != nil {
 			return err
 		}
@@ -178,7 +181,7 @@ func engineError(err error) error {
 	case errors.Is(err, sandbox.ErrPermission):
 		return withHint(err, "add your user to the socket's group (usermod -aG docker USER, then log in again), or use a rootless engine")
 	case errors.Is(err, sandbox.ErrNoEngine):
-		return withHint(err, "start one (systemctl start docker, or make engine in a checkout of yolo-run), or set DOCKER_HOST")
+		return withHint(err, "start one (systemctl start docker, or make images in a checkout of yolo-run), or set DOCKER_HOST")
 	}
 	if err != nil && os.Getenv("DOCKER_HOST") != "" {
 		return withHint(err, "set DOCKER_HOST to unix:///PATH or tcp://HOST:PORT, or leave it out")

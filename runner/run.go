@@ -50,6 +50,7 @@ type run struct {
 	files    *runFiles
 	started  time.Time
 	prompt   []byte // nil when there is none
+	secrets  []string
 	engine   *sandbox.Engine
 	state    *runState
 	ws       *workspace.Workspace

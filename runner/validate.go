@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
 // Validate checks the whole configuration and returns every fault, joined; each is a [UsageError] that names its flag.
@@ -19,8 +20,8 @@ func (c Config) Validate() error { return c.validate(thisHost()) }
 
 func (c Config) validate(machine host) error {
 	f := &faults{}
-	workspace := c.validateWorkspace(f, machine)
-	c.validatePrompt(f, machine, workspace)
+	root := c.validateWorkspace(f, machine)
+	c.validatePrompt(f, machine, root)
 	c.validateChoices(f)
 	c.validateNames(f)
 	c.validateLimits(f)
@@ -28,8 +29,8 @@ func (c Config) validate(machine host) error {
 	c.validateEnv(f)
 	c.validateNetwork(f)
 	c.validateSecrets(f, machine)
-	c.validateCA(f, machine, workspace)
-	if _, err := c.mountList(machine, workspace); err != nil {
+	c.validateCA(f, machine, root)
+	if _, err := c.mountList(machine, root); err != nil {
 		f.list = append(f.list, err)
 	}
 	return errors.Join(f.list...)
@@ -171,21 +172,11 @@ func (c Config) validatePatterns(f *faults) {
 		patterns []string
 	}{{"--hide", c.Hide}, {"--protect", c.Protect}} {
 		for _, pattern := range o.patterns {
-			if !isPattern(pattern) {
+			if workspace.CheckGlob(pattern) != nil {
 				f.addf(o.option, pattern, "not a pattern below the workspace; write it like *.pem or secrets/**")
 			}
 		}
 	}
-}
-
-func isPattern(pattern string) bool {
-	pattern = strings.Trim(strings.TrimPrefix(strings.TrimPrefix(pattern, "!"), "./"), "/")
-	for part := range strings.SplitSeq(pattern, "/") {
-		if _, err := path.Match(part, ""); err != nil || part == "" || part == ".." {
-			return false
-		}
-	}
-	return true
 }
 
 func (c Config) validateEnv(f *faults) {

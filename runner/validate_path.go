@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
 // MaxPrompt bounds a prompt, in bytes.
@@ -61,23 +63,11 @@ func (c Config) workspaceRoot(machine host) (string, error) {
 	if !info.IsDir() {
 		return "", errors.New("is not a folder")
 	}
-	root := gitTopLevel(resolved)
+	root := workspace.TopLevel(resolved)
 	if err := machine.mayShare(root); err != nil {
 		return "", err
 	}
 	return root, nil
-}
-
-// gitTopLevel walks up to the folder with .git. Asking git itself would run what a checkout's configuration names.
-func gitTopLevel(folder string) string {
-	for dir := folder; ; dir = filepath.Dir(dir) {
-		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return dir
-		}
-		if dir == filepath.Dir(dir) {
-			return folder
-		}
-	}
 }
 
 // resolveExisting resolves the part of a path that exists already.
@@ -93,14 +83,14 @@ func resolveExisting(p string) (string, error) {
 	return filepath.Join(parent, filepath.Base(p)), nil
 }
 
-func (c Config) validatePrompt(f *faults, machine host, workspace string) {
+func (c Config) validatePrompt(f *faults, machine host, root string) {
 	switch {
 	case c.Prompt != "" && c.PromptFile != "":
 		f.addf("--prompt-file", c.PromptFile, "--prompt is given too; leave one of the two out")
 	case c.PromptFile == "-":
 		// Standard input is read once, by the run.
 	case c.PromptFile != "":
-		if err := checkPromptFile(c.PromptFile, machine, workspace); err != nil {
+		if err := checkPromptFile(c.PromptFile, machine, root); err != nil {
 			f.add("--prompt-file", c.PromptFile, err)
 		}
 	case c.Prompt != "":
@@ -114,7 +104,7 @@ func (c Config) validatePrompt(f *faults, machine host, workspace string) {
 }
 
 // checkPromptFile reads regular files only: what a pipe holds can be read once, and that is the run's.
-func checkPromptFile(file string, machine host, workspace string) error {
+func checkPromptFile(file string, machine host, root string) error {
 	abs, err := machine.expand(file)
 	if err != nil {
 		return err
@@ -129,7 +119,7 @@ func checkPromptFile(file string, machine host, workspace string) error {
 	if !info.Mode().IsRegular() {
 		return nil
 	}
-	resolved, err := machine.resolveInside(abs, workspace)
+	resolved, err := machine.resolveInside(abs, root)
 	if err != nil {
 		return plainPathError(err)
 	}
@@ -182,22 +172,24 @@ func finishPrompt(name string, in io.Reader) ([]byte, error) {
 	return prompt, nil
 }
 
-func (c Config) validateCA(f *faults, machine host, workspace string) {
+func (c Config) validateCA(f *faults, machine host, root string) {
 	if c.CAFile == "" {
 		return
 	}
-	if err := checkCA(c.CAFile, machine, workspace); err != nil {
+	if err := checkCA(c.CAFile, machine, root); err != nil {
 		f.add("--ca-file", c.CAFile, plainPathError(err))
 	}
 }
 
-func checkCA(file string, machine host, workspace string) error {
-	const limit = 8 << 20
-	resolved, err := machine.resolveInside(file, workspace)
+// maxCA bounds the file of certificates, in bytes.
+const maxCA = 8 << 20
+
+func checkCA(file string, machine host, root string) error {
+	resolved, err := machine.resolveInside(file, root)
 	if err != nil {
 		return err
 	}
-	data, err := readBounded(resolved, limit)
+	data, err := readBounded(resolved, maxCA)
 	if err != nil {
 		return err
 	}
