@@ -88,7 +88,10 @@ func filterSockets(a, b uint32) error {
 func confinedRole(t *testing.T, argv ...string) (*role, *exec.Cmd) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root to give up what root has; the tests with containers show the same for everybody")
+		if testing.Short() {
+			t.Skip("needs root to give up what root has")
+		}
+		t.Fatal("needs root to give up what root has: run the tests as root, or with -short to leave these out")
 	}
 	r := newRole(t, argv...)
 	r.config.UID, r.config.GID = testUID, testGID

@@ -167,8 +167,8 @@ func eventually(t *testing.T, within time.Duration, list func() []string) {
 	}
 }
 
+// Not beside other tests, for the sake of the 5 s.
 func TestSignalsEndTheRunAndKeepItsWork(t *testing.T) {
-	t.Parallel()
 	for _, c := range []struct {
 		signal syscall.Signal
 		code   int
@@ -205,8 +205,8 @@ func TestSignalsEndTheRunAndKeepItsWork(t *testing.T) {
 	}
 }
 
+// Not beside other tests, for the sake of the 5 s.
 func TestAKilledRunnerLeavesNothingRunning(t *testing.T) {
-	t.Parallel()
 	p := start(t, `echo up; while :; do sleep 0.1; done`)
 	id := p.runID(t)
 	// The agent prints before the engine calls its container running.

@@ -43,6 +43,7 @@ func TestFailOn(t *testing.T) {
 		{"denied", "getent hosts denied.test; echo x > x", reports.PolicyFailed},
 		{"denied", "echo x > x", reports.Success},
 		{"no-changes", "true", reports.PolicyFailed},
+		{"no-changes", "echo x > x", reports.Success},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			t.Parallel()

@@ -49,7 +49,7 @@ func newClosed(t *testing.T, before ...func()) *closed {
 	if c.Firewall, err = Apply(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("Apply: %d rules with %s in %v; IPv6: %s", c.Rules(), c.Backend(), time.Since(start).Round(time.Millisecond), c.IPv6())
+	t.Logf("Apply: %d rules with %s in %v", c.Rules(), c.Backend(), time.Since(start).Round(time.Millisecond))
 	if c.log, err = Listen(t.Context(), func(p Packet) { c.packets <- p }); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func listen(t *testing.T, addr string) net.Listener {
 // refused waits for the NFLOG message of an attempt on dst.
 func (c *closed) refused(t *testing.T, proto int, dst netip.AddrPort) Packet {
 	t.Helper()
-	deadline := time.After(2 * time.Second)
+	deadline := time.After(10 * time.Second)
 	for {
 		select {
 		case p := <-c.packets:

@@ -42,7 +42,7 @@ func lookup(t *testing.T, resolver *net.UDPConn) (string, error) {
 		return "", err
 	}
 	buf := make([]byte, 64)
-	_ = resolver.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = resolver.SetReadDeadline(time.Now().Add(10 * time.Second))
 	n, client, err := resolver.ReadFromUDPAddrPort(buf)
 	if err != nil {
 		return "", fmt.Errorf("the question did not reach the resolver: %w", err)
@@ -50,7 +50,7 @@ func lookup(t *testing.T, resolver *net.UDPConn) (string, error) {
 	if _, err := resolver.WriteToUDPAddrPort(append([]byte("to "), buf[:n]...), client); err != nil {
 		return "", err
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	n, err = conn.Read(buf)
 	return string(buf[:n]), err
 }
@@ -135,7 +135,7 @@ func TestStaleRedirectsDoNotCaptureTheGateway(t *testing.T) {
 		if err := send("udp4", firewalltest.OutsideAddr+":53", marked, from(fmt.Sprintf("%s:%d", firewalltest.InsideAddr, 40000+port))); err != nil {
 			t.Fatalf("the gateway's lookup from port %d: %v", 40000+port, err)
 		}
-		_ = resolver.SetReadDeadline(time.Now().Add(2 * time.Second))
+		_ = resolver.SetReadDeadline(time.Now().Add(10 * time.Second))
 		if _, _, err := resolver.ReadFrom(make([]byte, 64)); err != nil {
 			t.Fatalf("the gateway's lookup from port %d was captured: %v", 40000+port, err)
 		}

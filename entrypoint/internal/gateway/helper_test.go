@@ -21,7 +21,7 @@ const agentID = 65534
 // TestHelper is no test: it is what a helper process does, one command a line on its standard input, one answer a line.
 func TestHelper(t *testing.T) {
 	if os.Getenv(helperEnv) == "" {
-		t.Skip("runs as a child of other tests only")
+		return
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {

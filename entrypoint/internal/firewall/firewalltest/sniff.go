@@ -98,10 +98,10 @@ func (s *Sniffer) Packets() []Packet {
 	return append([]Packet(nil), s.seen...)
 }
 
-// Wait returns once a packet arrived for which match is true, or fails the test after two seconds.
+// Wait returns once a packet arrived for which match is true, or fails the test after ten seconds.
 func (s *Sniffer) Wait(t testing.TB, match func(Packet) bool) {
 	t.Helper()
-	deadline := time.After(2 * time.Second)
+	deadline := time.After(10 * time.Second)
 	for {
 		if slices.ContainsFunc(s.Packets(), match) {
 			return
