@@ -33,7 +33,7 @@ func (c *collectorLink) Write(p []byte) (int, error) {
 
 func (c *collectorLink) start(ctx context.Context, log *slog.Logger) error {
 	reader, writer := io.Pipe()
-	stdin, err := c.container.Start(ctx, writer, &logWriter{log: log, from: "collector"})
+	stdin, err := c.container.Start(ctx, writer, logLines(log, "collector"))
 	if err != nil {
 		return errors.Join(err, writer.Close())
 	}

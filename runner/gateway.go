@@ -46,7 +46,7 @@ func startGateway(ctx context.Context, c *sandbox.Container, cfg wire.GatewayCon
 		container: c, onEvent: onEvent,
 		ready: make(chan wire.Ready, 1), disk: make(chan wire.Disk, 1), ended: make(chan struct{}),
 	}
-	stdin, err := c.Start(ctx, stdout, &logWriter{log: log, from: "gateway"})
+	stdin, err := c.Start(ctx, stdout, logLines(log, "gateway"))
 	if err != nil {
 		return nil, errors.Join(err, stdout.Close())
 	}

@@ -18,7 +18,7 @@ type liveView struct {
 	out   io.Writer
 	seen  map[string]bool // denials that were shown
 	quiet io.WriteCloser  // while the agent writes: CI takes no commands from it
-	lines []*lineWriter   // of the agent's streams
+	lines []*lines        // of the agent's streams
 }
 
 // maxShownDenials bounds the denials that are logged as they happen; the report has all.
@@ -42,8 +42,8 @@ func (v *liveView) open() error {
 // close ends that part and agent.log.
 func (v *liveView) close() {
 	v.run.warnIf("agent.log is not complete", v.run.files.agent.close())
-	for _, w := range v.lines {
-		w.flush()
+	for _, l := range v.lines {
+		l.flush()
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -53,48 +53,18 @@ func (v *liveView) close() {
 
 // stream returns the writer for one stream of the agent's: all of it goes to agent.log, and line by line to the user.
 func (v *liveView) stream() io.Writer {
-	w := &lineWriter{view: v}
-	v.lines = append(v.lines, w)
-	return io.MultiWriter(v.run.files.agent, w)
-}
-
-// lineWriter shows whole lines, so that stdout, stderr and the log do not mix within one.
-type lineWriter struct {
-	view *liveView
-	rest []byte
+	l := &lines{each: v.showLine}
+	v.lines = append(v.lines, l)
+	return io.MultiWriter(v.run.files.agent, l)
 }
 
 // colours are the escape sequences that only change how text looks (SGR, ECMA-48 8.3.117); everything else is shown as text.
 var colours = regexp.MustCompile(`\x1b\[[0-9;:]*m`)
 
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	for {
-		end := bytes.IndexByte(w.rest, '\n')
-		if end < 0 {
-			if len(w.rest) < maxLogLine {
-				return len(p), nil
-			}
-			end = maxLogLine
-			w.rest = append(w.rest[:end:end], append([]byte{'\n'}, w.rest[end:]...)...)
-		}
-		line := w.rest[:end]
-		w.rest = w.rest[end+1:]
-		w.show(line)
-	}
-}
-
-// flush shows a last line that has no end.
-func (w *lineWriter) flush() {
-	if len(w.rest) > 0 {
-		w.show(w.rest)
-		w.rest = nil
-	}
-}
-
-func (w *lineWriter) show(line []byte) {
+// showLine shows a line of the agent's. Only whole ones are shown, so that stdout, stderr and the log do not mix within one.
+func (v *liveView) showLine(line []byte) {
 	plain := colours.ReplaceAll(bytes.TrimSuffix(line, []byte("\r")), nil)
-	w.view.show("  │ " + render.Log(string(plain)) + "\n")
+	v.show("  │ " + render.Log(string(plain)) + "\n")
 }
 
 func (v *liveView) show(line string) {

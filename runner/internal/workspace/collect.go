@@ -22,8 +22,8 @@ const (
 
 // CollectOptions bound what is taken over from the collector.
 type CollectOptions struct {
-	MaxFileBytes  int64  // of one version of one file; 0: 64 MiB. Larger ones are listed in NotCarried
-	MaxTotalBytes int64  // of all contents; 0: 1 GiB. What comes after is listed in NotCarried
+	MaxFileBytes  int64 // of one version of one file; 0: 64 MiB. Larger ones are listed in NotCarried
+	MaxTotalBytes int64 // of all contents; 0: 1 GiB. What comes after is listed in NotCarried
 }
 
 // Collect asks the collector (in is its standard input, out its standard output, after [Workspace.Probe]) for what the agent changed and makes
