@@ -74,8 +74,8 @@ func NewCollector(log io.Writer) *Collector {
 	}
 }
 
-// Add takes one event. A Count below 1 is taken as 1, an unknown verdict as a denial, and long strings are cut. The error is the log's: after it nothing more is written, events are still
-// counted, and the network's record will not call itself complete.
+// Add takes one event. A Count below 1 is taken as 1, an unknown verdict as a denial, and long strings are cut. The error is the log's:
+// after it nothing more is written, events are still counted, and the network's record will not call itself complete.
 func (c *Collector) Add(e Event) error {
 	e = e.bounded()
 	c.seen.Events++

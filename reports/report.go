@@ -1,6 +1,7 @@
 // Package reports has the types of what a run leaves behind: report.json and the lines of network.jsonl.
 //
-// It imports nothing but the standard library, because the gateway, which parses hostile bytes, imports it too.
+// It imports nothing but the standard library, because the gateway, which parses hostile bytes, imports it too. Invariant: what is written
+// can be read back as it was, and no byte of it can act on a terminal that shows the file.
 // Field names are promises (docs/report.md): camelCase, times in RFC 3339, durations in milliseconds (…Ms), sizes in bytes.
 package reports
 

@@ -28,8 +28,8 @@ func (e *conflictError) Error() string { return e.err.Error() }
 func (e *conflictError) Unwrap() error { return e.err }
 func (e *conflictError) ExitCode() int { return 1 }
 
-// Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report that a patch is fine: the
-// gate looks again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
+// Apply applies the patch in the output folder of a run to the workspace that cfg names, all or nothing. It believes no report that a patch
+// is fine: the gate looks again, with the bounds of cfg. A patch that the gate refuses is [ErrGate], with a log line for each finding.
 func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error) {
 	cfg.SetDefaults()
 	log := cfg.Logger(s.Err)

@@ -99,8 +99,9 @@ touch /tmp/done; wait; cat /tmp/out
 	}
 }
 
-// A socket that is bound to lo with SO_BINDTODEVICE must not pass as loopback, and leaves a record. A TCP socket that did this to itself waits for its own
-// time-out: the kernel delivers no refusal to it, because what comes back for the address of eth0 is not for a socket on lo.
+// A socket that is bound to lo with SO_BINDTODEVICE must not pass as loopback, and leaves a record. A TCP socket that did this to itself
+// waits for its own time-out: the kernel delivers no refusal to it, because what comes back for the address of eth0 is not for a socket on
+// lo.
 func TestAttackBindToLoopbackDevice(t *testing.T) {
 	t.Parallel()
 	n := needInternet(t)

@@ -22,7 +22,8 @@ import (
 // buildDeadline bounds everything from the first container to the agent's start, without copying the workspace.
 const buildDeadline = 60 * time.Second
 
-// build makes the sandbox: gateway and workspace side by side, then the agent's container, which joins both. Nothing of the agent's has run when it returns.
+// build makes the sandbox: gateway and workspace side by side, then the agent's container, which joins both. Nothing of the agent's has run
+// when it returns.
 func (r *run) build(ctx context.Context) {
 	defer r.phase("sandbox")()
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))

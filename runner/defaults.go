@@ -38,7 +38,8 @@ func Defaults() Config {
 	}
 }
 
-// SetDefaults fills every field that is still zero, those that depend on others too. An empty list that is not nil hides nothing. It may be called more than once.
+// SetDefaults fills every field that is still zero, those that depend on others too. An empty list that is not nil hides nothing. It may be
+// called more than once.
 func (c *Config) SetDefaults() {
 	d := Defaults()
 	setDefault(&c.Pull, d.Pull)

@@ -89,7 +89,8 @@ func (f *runFiles) close() {
 	}
 }
 
-// boundedWriter writes the first bytes to a file and says at the end how many it left out. It never fails: a full disk must not stop the agent's output.
+// boundedWriter writes the first bytes to a file and says at the end how many it left out. It never fails: a full disk must not stop the
+// agent's output.
 type boundedWriter struct {
 	mu   sync.Mutex
 	file *os.File

@@ -40,7 +40,9 @@ type gatewayLink struct {
 }
 
 // startGateway starts the created container, hands it its configuration and reads its messages until it ends. onEvent is called from one goroutine.
-func startGateway(ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), log *slog.Logger) (*gatewayLink, error) {
+func startGateway(
+	ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), log *slog.Logger,
+) (*gatewayLink, error) {
 	messages, stdout := io.Pipe()
 	g := &gatewayLink{
 		container: c, onEvent: onEvent,

@@ -12,8 +12,9 @@ const fallbackID = 1000
 // identity is who the agent is inside: never 0.
 type identity struct{ uid, gid int }
 
-// chooseIdentity returns --user, else the host's user and its primary group. An ID of 0, or the group that owns the engine's socket, gives way to the workspace's
-// owner and group, and those to 1000 or the next: with that group the agent could use the engine where its socket shows up.
+// chooseIdentity returns --user, else the host's user and its primary group. An ID of 0, or the group that owns the engine's socket, gives
+// way to the workspace's owner and group, and those to 1000 or the next: with that group the agent could use the engine where its socket
+// shows up.
 func chooseIdentity(user string, ownerUID, ownerGID int, socket string) (identity, error) {
 	engineGID := groupOf(socket)
 	if user != "" {

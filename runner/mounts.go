@@ -23,7 +23,8 @@ func (r *run) mounts(ctx context.Context) ([]sandbox.Mount, error) {
 		return list, err
 	}
 	if r.layers.lowerPath == "" && r.engine.Facts().Remote {
-		return nil, withHint(fmt.Errorf("--mount %s: the engine does not see this machine's files", wanted[0].Source), "copy what the agent needs into the workspace")
+		return nil, withHint(fmt.Errorf("--mount %s: the engine does not see this machine's files", wanted[0].Source),
+			"copy what the agent needs into the workspace")
 	}
 	for i, m := range wanted {
 		if m.Mode == MountRW {

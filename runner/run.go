@@ -20,9 +20,10 @@ import (
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
-// Run runs the agent as cfg says and leaves its artifacts in the output folder. The report says how it ended; the error is not nil only when the run did not
-// take place: a [UsageError], or something that this machine lacks, with its hint (see [Hint]). Cancel ctx with a [SignalError] as the cause
-// to end the run early; patch and reports are written all the same.
+// Run runs the agent as cfg says and leaves its artifacts in the output folder. The report says how it ended. An error without a report is
+// why the run did not take place: a [UsageError], or something that this machine lacks, with its hint (see [Hint]). An error beside a report
+// is that this could not be written. Cancel ctx with a [SignalError] as the cause to end the run early; patch and reports are written all
+// the same.
 func Run(ctx context.Context, cfg Config, s Streams) (*reports.Report, error) {
 	r, err := prepare(ctx, cfg, s)
 	if err != nil {

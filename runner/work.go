@@ -39,7 +39,8 @@ func (r *run) work(ctx context.Context) {
 		return
 	}
 	defer r.phase("agent")()
-	r.log.Info("agent starts", "agent", r.agent.Name, "image", r.cfg.Image, "uid", r.identity.uid, "gid", r.identity.gid, "workspace", r.rep.Workspace.Mode)
+	r.log.Info("agent starts", "agent", r.agent.Name, "image", r.cfg.Image,
+		"uid", r.identity.uid, "gid", r.identity.gid, "workspace", r.rep.Workspace.Mode)
 	if err := r.live.open(); err != nil {
 		r.fault(err)
 		return

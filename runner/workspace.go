@@ -28,8 +28,8 @@ type layers struct {
 	merged      sandbox.Volume
 }
 
-// buildWorkspace makes the copy-on-write view of the workspace and starts the collector, which proves that the engine sees our files. Where it does not, auto
-// mode copies them.
+// buildWorkspace makes the copy-on-write view of the workspace and starts the collector, which proves that the engine sees our files. Where
+// it does not, auto mode copies them.
 func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error {
 	defer r.phase("workspace")()
 	mode, reason := r.chooseMode()

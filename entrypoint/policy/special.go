@@ -131,7 +131,8 @@ func lookupPrefix(p netip.Prefix) *block {
 	return nil
 }
 
-// isatap returns the IPv4 address inside an interface identifier ::0:5efe:a.b.c.d or ::200:5efe:a.b.c.d (RFC 5214, 6.1), which stands behind any prefix.
+// isatap returns the IPv4 address inside an interface identifier ::0:5efe:a.b.c.d or ::200:5efe:a.b.c.d (RFC 5214, 6.1), which stands
+// behind any prefix.
 func isatap(a netip.Addr) (netip.Addr, bool) {
 	if !a.Is6() {
 		return netip.Addr{}, false

@@ -1,7 +1,7 @@
 // Package wire is what the runner and the programs inside the containers say to each other.
 //
 // Everything is bounded, versioned and fuzzed: one JSON object a line in both directions on the containers' standard streams, and files
-// below /.yolo-run for the agent's container. A peer that breaks a bound is an error, never a truncation.
+// below /.yolo-run for the agent's container. Invariant: a peer that breaks a bound is an error, never a truncation.
 package wire
 
 import (

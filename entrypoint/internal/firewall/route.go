@@ -38,7 +38,10 @@ func routeToLoopback(prefix netip.Prefix) error {
 
 // newRoute is a struct rtmsg with a destination and a device (rtnetlink(7)).
 func newRoute(prefix netip.Prefix, device uint32) []byte {
-	b := []byte{unix.AF_INET, byte(prefix.Bits()), 0, 0, unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_LINK, unix.RTN_UNICAST, 0, 0, 0, 0} //nolint:gosec // at most 32
+	b := []byte{
+		unix.AF_INET, byte(prefix.Bits()), 0, 0, //nolint:gosec // at most 32
+		unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, unix.RT_SCOPE_LINK, unix.RTN_UNICAST, 0, 0, 0, 0,
+	}
 	attribute := func(kind uint16, value []byte) {
 		b = binary.NativeEndian.AppendUint16(b, unix.SizeofRtAttr+4)
 		b = binary.NativeEndian.AppendUint16(b, kind)

@@ -295,7 +295,10 @@ func (g *gateway) prove(ctx context.Context) ([]reports.Check, error) {
 }
 
 func (g *gateway) ready(version string, checks []reports.Check) wire.Ready {
-	r := wire.Ready{Wire: wire.Version, Version: version, SelfTest: checks, Backend: g.firewall.Backend(), Rules: g.firewall.Rules(), Resolvers: []string{}}
+	r := wire.Ready{
+		Wire: wire.Version, Version: version, SelfTest: checks,
+		Backend: g.firewall.Backend(), Rules: g.firewall.Rules(), Resolvers: []string{},
+	}
 	for _, server := range g.upstream.Resolvers {
 		r.Resolvers = append(r.Resolvers, server.String())
 	}

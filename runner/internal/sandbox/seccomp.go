@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// seccompProfile is moby's default profile of the version in go.mod, whatever the engine's age, without the 32-bit sub-architectures and with the socket
-// families UNIX, INET, INET6 and NETLINK only. TestSeccompProfileIsMobysDefaultHardened generates it.
+// seccompProfile is moby's default profile of the version in go.mod, whatever the engine's age, without the 32-bit sub-architectures and
+// with the socket families UNIX, INET, INET6 and NETLINK only. TestSeccompProfileIsMobysDefaultHardened generates it.
 //
 //go:embed seccomp.json
 var seccompProfile []byte

@@ -39,8 +39,8 @@ type GateOptions struct {
 func DefaultProtect() []string {
 	return []string{
 		// CI systems
-		".gitlab-ci.yml", "Jenkinsfile*", ".circleci", "azure-pipelines*.y*ml", ".azure-pipelines", "bitbucket-pipelines.yml", ".travis.yml", "appveyor.yml",
-		".appveyor.yml", ".drone.y*ml", ".woodpecker", ".woodpecker.y*ml", ".buildkite", "buildspec.y*ml", "cloudbuild.y*ml", ".cirrus.yml", ".cirrus.star",
+		".gitlab-ci.yml", "Jenkinsfile*", ".circleci", "azure-pipelines*.y*ml", ".azure-pipelines", "bitbucket-pipelines.yml", ".travis.yml",
+		"appveyor.yml", ".appveyor.yml", ".drone.y*ml", ".woodpecker", ".woodpecker.y*ml", ".buildkite", "buildspec.y*ml", "cloudbuild.y*ml", ".cirrus.yml", ".cirrus.star",
 		".semaphore", ".teamcity", ".forgejo", ".gitea", ".builds", ".build.yml", "wercker.yml", ".ci",
 		// git: configuration, attributes, ignore rules, submodules, and .github with its workflows
 		".git*", "!.gitkeep",
@@ -48,8 +48,8 @@ func DefaultProtect() []string {
 		".husky", ".githooks", ".hooks", "lefthook*.y*ml", ".lefthook*", ".pre-commit-config.y*ml", ".pre-commit-hooks.y*ml",
 		// editors, environments, agents
 		".vscode", ".idea", ".fleet", ".zed", "*.code-workspace", ".devcontainer", ".devcontainer.json", ".envrc",
-		".mcp.json", ".claude", "AGENTS.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".gemini", ".codex", ".cursor", ".cursorrules", ".windsurfrules", ".aider*",
-		"CODEOWNERS", ".yolo-run*",
+		".mcp.json", ".claude", "AGENTS.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".gemini", ".codex", ".cursor", ".cursorrules",
+		".windsurfrules", ".aider*", "CODEOWNERS", ".yolo-run*",
 	}
 }
 

@@ -16,7 +16,10 @@ func (c *collection) store(ctx context.Context, gitDir string, candidates []cand
 	if err != nil {
 		return err
 	}
-	t := &transfer{collection: c, im: im, marks: map[wire.CollectWant]int{}, failed: map[wire.CollectWant]string{}, idents: map[string]wire.CollectWant{}}
+	t := &transfer{
+		collection: c, im: im,
+		marks: map[wire.CollectWant]int{}, failed: map[wire.CollectWant]string{}, idents: map[string]wire.CollectWant{},
+	}
 	if err := t.run(ctx, candidates); err != nil {
 		return errors.Join(err, im.abort())
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
 
-// ReadPatch makes the two trees of a stored patch anew: the old one from the workspace as it is now, the new one by
-// applying the patch to it in an index of our own. The result can be gated and applied like what was just collected, and must be closed. A patch that does
-// not fit is [ErrConflict].
+// ReadPatch makes the two trees of a stored patch anew: the old one from the workspace as it is now, the new one by applying the patch to
+// it in an index of our own. The result can be gated and applied like what was just collected, and must be closed. A patch that does not
+// fit is [ErrConflict].
 func (w *Workspace) ReadPatch(ctx context.Context, patch io.Reader) (*Changes, error) {
 	dir, err := os.MkdirTemp("", "yolo-run-patch-")
 	if err != nil {
