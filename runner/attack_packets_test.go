@@ -86,7 +86,9 @@ def sctp(): socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132).connect((to, 
 attempt("sendto", sendto); attempt("connected", connected); attempt("quic", quic); attempt("ping", ping)
 libc = ctypes.CDLL(None, use_errno=True)
 class iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
-class msghdr(ctypes.Structure): _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint32), ("iov", ctypes.POINTER(iovec)), ("iovlen", ctypes.c_size_t), ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
+class msghdr(ctypes.Structure): _fields_ = [
+    ("name", ctypes.c_void_p), ("namelen", ctypes.c_uint32), ("iov", ctypes.POINTER(iovec)), ("iovlen", ctypes.c_size_t),
+    ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
 class mmsghdr(ctypes.Structure): _fields_ = [("hdr", msghdr), ("len", ctypes.c_uint)]
 def sendmmsg():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)

@@ -80,7 +80,11 @@ func TestMountsAreReadOnlyThrownAwayOrReported(t *testing.T) {
 		run(t, dir, "mkdir "+mode+" && echo host > "+mode+"/file")
 		chownTree(t, filepath.Join(dir, mode), 1000)
 	}
-	r := try(t, `for m in ro cow rw; do cat /mnt/$m/file | sed "s/^/$m-read=/"; (echo agent > /mnt/$m/file) 2>/dev/null; echo $m-write=$?; (echo agent > /mnt/$m/new) 2>/dev/null; echo $m-new=$?; done`,
+	r := try(t, `for m in ro cow rw; do
+  cat /mnt/$m/file | sed "s/^/$m-read=/"
+  (echo agent > /mnt/$m/file) 2>/dev/null; echo $m-write=$?
+  (echo agent > /mnt/$m/new) 2>/dev/null; echo $m-new=$?
+done`,
 		func(cfg *runner.Config) {
 			cfg.User = "1000:1000"
 			for _, mode := range []string{"ro", "cow", "rw"} {

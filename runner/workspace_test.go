@@ -129,7 +129,9 @@ func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 // snapshot describes every file of a tree.
 func snapshot(t *testing.T, dir string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "bash", "-c", `cd "$1" && find . -path ./.git/index -prune -o -printf '%p %y %m %s %l %T@\n' | sort && find . -type f -not -path './.git/index' -print0 | sort -z | xargs -0 sha256sum`, "bash", dir).Output()
+	out, err := exec.CommandContext(t.Context(), "bash", "-ec", `cd "$1"
+find . -path ./.git/index -prune -o -printf '%p %y %m %s %l %T@\n' | sort
+find . -type f -not -path './.git/index' -print0 | sort -z | xargs -0 sha256sum`, "bash", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +142,10 @@ func snapshot(t *testing.T, dir string) string {
 func applyPatch(t *testing.T, dir, patch string) string {
 	t.Helper()
 	target := filepath.Join(t.TempDir(), "applied")
-	out, err := exec.CommandContext(t.Context(), "bash", "-ec", `cp -a "$1" "$2" && rm -rf "$2/.git" && cd "$2" && GIT_CEILING_DIRECTORIES=/ git apply --whitespace=nowarn "$3"`, "bash", dir, target, patch).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "bash", "-ec", `cp -a "$1" "$2"
+rm -rf "$2/.git"
+cd "$2"
+GIT_CEILING_DIRECTORIES=/ git apply --whitespace=nowarn "$3"`, "bash", dir, target, patch).CombinedOutput()
 	if err != nil {
 		t.Fatalf("the patch does not apply: %v\n%s", err, out)
 	}
@@ -162,7 +167,10 @@ func unpack(t *testing.T, encoded string) string {
 func compareTrees(t *testing.T, got, want string, ignored bool) {
 	t.Helper()
 	list := func(dir string) string {
-		out, err := exec.CommandContext(t.Context(), "bash", "-c", `cd "$1" && find . -path ./.git -prune -o -path ./ignored -prune -o \( -type l -printf '%p -> %l\n' -o -type f -perm -u+x -printf '%p x\n' -o -type f -printf '%p\n' \) | sort && find . -path ./.git -prune -o -path ./ignored -prune -o -type f -print0 | sort -z | xargs -0 sha256sum -z`, "bash", dir).Output()
+		out, err := exec.CommandContext(t.Context(), "bash", "-ec", `cd "$1"
+find . -path ./.git -prune -o -path ./ignored -prune -o \
+  \( -type l -printf '%p -> %l\n' -o -type f -perm -u+x -printf '%p x\n' -o -type f -printf '%p\n' \) | sort
+find . -path ./.git -prune -o -path ./ignored -prune -o -type f -print0 | sort -z | xargs -0 sha256sum -z`, "bash", dir).Output()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +192,10 @@ func TestAttack19NothingOfTheAgentsRunsOnTheHost(t *testing.T) {
 	r := try(t, `
 git config core.fsmonitor "touch `+canary+`"; git config core.hooksPath /workspace/hooks; git config diff.external "touch `+canary+`"
 git config filter.x.clean "touch `+canary+`"; git config filter.x.smudge "touch `+canary+`"; git config diff.y.textconv "touch `+canary+`"
-mkdir -p hooks; for h in post-checkout pre-commit post-index-change reference-transaction; do printf '#!/bin/sh\ntouch `+canary+`\n' > hooks/$h; chmod +x hooks/$h; cp hooks/$h .git/hooks/; done
+mkdir -p hooks
+for h in post-checkout pre-commit post-index-change reference-transaction; do
+  printf '#!/bin/sh\ntouch `+canary+`\n' > hooks/$h; chmod +x hooks/$h; cp hooks/$h .git/hooks/
+done
 printf '* filter=x diff=y -diff\n*.txt working-tree-encoding=UTF-16 eol=crlf\n' > .gitattributes
 printf '*\n' > .gitignore; printf '*\n' > .git/info/exclude
 git update-index --assume-unchanged changed.txt; git update-index --skip-worktree mode.sh
@@ -218,8 +229,10 @@ func TestCredentialsAndHiddenFilesStayOutside(t *testing.T) {
 	t.Parallel()
 	for _, owner := range []int{1000, 0} {
 		dir := makeTree(t, true, owner)
-		run(t, dir, `printf 'CANARY-env\n' > .env; printf 'K=v\n' > .env.example; printf 'CANARY-pem\n' > key.pem; printf 'machine x password CANARY-netrc\n' > .netrc; mkdir own; echo CANARY-own > own/file
-git config http.https://example.com/.extraheader 'AUTHORIZATION: basic CANARY-header'; git config remote.origin.url https://user:CANARY-url@example.com/r.git`)
+		run(t, dir, `printf 'CANARY-env\n' > .env; printf 'K=v\n' > .env.example; printf 'CANARY-pem\n' > key.pem
+printf 'machine x password CANARY-netrc\n' > .netrc; mkdir own; echo CANARY-own > own/file
+git config http.https://example.com/.extraheader 'AUTHORIZATION: basic CANARY-header'
+git config remote.origin.url https://user:CANARY-url@example.com/r.git`)
 		chownTree(t, dir, owner)
 		r := try(t, `grep -rs CANARY . /home /tmp /etc 2>/dev/null; echo "hits=$(grep -rsl CANARY . | wc -l)"
 cat .env.example | sed 's/^/example-/'; git status --porcelain | wc -l | sed 's/^/status=/'; git log --oneline | wc -l | sed 's/^/commits=/'
@@ -248,7 +261,8 @@ func run(t testing.TB, dir, script string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "bash", "-ec", script)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
 	out, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
