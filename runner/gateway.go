@@ -192,5 +192,8 @@ func (g *gatewayLink) failureLocked() error {
 	if g.fatal != nil {
 		return fmt.Errorf("gateway gave up at stage %s: %s", g.fatal.Stage, g.fatal.Reason)
 	}
-	return errors.Join(fmt.Errorf("gateway ended with exit code %d and without its summary %s", g.exit.Code, g.exit.Error), g.err)
+	if g.err != nil { // then the exit code is unknown, too: as a rule the engine is gone
+		return fmt.Errorf("gateway ended without its summary: %w", g.err)
+	}
+	return fmt.Errorf("gateway ended with exit code %d and without its summary %s", g.exit.Code, g.exit.Error)
 }

@@ -235,6 +235,9 @@ func TestMain(m *testing.M) {
 		_ = os.Unsetenv(name)
 	}
 	code := m.Run()
+	if binary.path != "" {
+		_ = os.RemoveAll(filepath.Dir(binary.path))
+	}
 	if theInternet.id != "" {
 		engine, err := client.New(client.FromEnv)
 		if err == nil {

@@ -100,6 +100,11 @@ func (r *run) fault(err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, known := range r.faults { // one cause is often seen by two steps
+		if known.Error() == err.Error() {
+			return
+		}
+	}
 	r.faults = append(r.faults, err)
 }
 
