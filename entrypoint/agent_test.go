@@ -261,9 +261,9 @@ func TestOrphansAreAdoptedAndReaped(t *testing.T) {
 mkfifo adopted gone
 role=$PPID
 export role
-(sh -c 'while [ "$(cut -d" " -f4 /proc/$$/stat)" != "$role" ]; do :; done; echo $$ >adopted' &)
+(sh -c 'while [ -e /proc/$role ] && [ "$(cut -d" " -f4 /proc/$$/stat)" != "$role" ]; do :; done; echo $$ >adopted' &)
 read pid <adopted
-while [ -e /proc/$pid ]; do :; done
+while [ -e /proc/$role ] && [ -e /proc/$pid ]; do :; done
 echo reaped
 `
 	got := newRole(t, "sh", "-c", orphan).run(t)
