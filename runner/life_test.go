@@ -277,3 +277,25 @@ func TestAKilledGatewayEndsTheAgent(t *testing.T) {
 		t.Errorf("left on the engine: %q", left)
 	}
 }
+
+func TestTheNextRunRemovesWhatADeadOneLeft(t *testing.T) {
+	t.Parallel()
+	dead := start(t, `echo up; while :; do sleep 0.1; done`)
+	id := dead.runID(t)
+	if err := dead.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = dead.Process.Wait()
+	eventually(t, 5*time.Second, func() []string { return remains(t, id, false) })
+	if len(remains(t, id, true)) == 0 {
+		t.Fatal("control: nothing is left to remove")
+	}
+	next := exec.CommandContext(t.Context(), yoloRun(t), "--workspace", t.TempDir(), "--out", filepath.Join(t.TempDir(), "out"), "--min-free-disk", "64m", "--", "true")
+	next.Env = dead.Env
+	if out, err := next.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if left := remains(t, id, true); len(left) > 0 {
+		t.Errorf("left on the engine: %q", left)
+	}
+}
