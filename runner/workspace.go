@@ -124,11 +124,14 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 	if err != nil {
 		return err
 	}
-	r.beats.Go(func() { r.collector.beat(beating) })
-	if volume != "" {
-		return nil
+	if volume == "" {
+		if err := r.ws.CheckProbe(probe); err != nil {
+			return err
+		}
 	}
-	return r.ws.CheckProbe(probe)
+	link := r.collector // the field may be another's by the time that the goroutine runs
+	r.beats.Go(func() { link.beat(beating) })
+	return nil
 }
 
 // unmountWorkspace takes back what mountWorkspace made.

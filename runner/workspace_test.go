@@ -296,3 +296,25 @@ func readAll(t testing.TB, r io.Reader) string {
 	}
 	return string(data)
 }
+
+// An engine that has another folder at the same path must not be given it: the runner stands in a mount namespace of its own here, in which its workspace is
+// a file system that the engine does not see.
+func TestAWorkspaceThatTheEngineDoesNotSeeIsCopied(t *testing.T) {
+	t.Parallel()
+	needEngine(t)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	run(t, dir, `mkdir ws && echo "the engine's" > ws/file && chown -R 1000:1000 ws
+unshare -m --propagation private bash -ec 'mount -t tmpfs none ws; echo "the runner'"'"'s" > ws/file; chown -R 1000:1000 ws
+"$0" --workspace ws --out out --min-free-disk 64m --agent shell --prompt "cat file; echo new > file"' `+yoloRun(t))
+	rep := (&process{out: out}).report(t)
+	if rep.Workspace.Mode != "copy" || !strings.Contains(rep.Workspace.ModeReason, "does not see") {
+		t.Errorf("mode %s, reason %q", rep.Workspace.Mode, rep.Workspace.ModeReason)
+	}
+	if got := string(readFile(t, filepath.Join(out, "agent.log"))); got != "the runner's\n" {
+		t.Errorf("the agent saw %q", got)
+	}
+	if rep.Outcome != reports.Success || len(rep.Changes.Files) != 1 {
+		t.Errorf("outcome %s, files %+v, errors %q", rep.Outcome, rep.Changes.Files, rep.Errors)
+	}
+}
