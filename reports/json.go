@@ -104,6 +104,7 @@ func (r *Report) withLists() *Report {
 	}
 	c.Gate.Findings = list(c.Gate.Findings)
 	c.Usage.Models = list(c.Usage.Models)
+	c.Transcript.Steps = list(c.Transcript.Steps)
 	c.SelfTest = list(c.SelfTest)
 	c.Policy = c.Policy.withLists()
 	c.Artifacts = list(c.Artifacts)

@@ -44,6 +44,7 @@ type Report struct {
 	Network    Network    `json:"network"`
 	Gate       Gate       `json:"gate"`
 	Usage      Usage      `json:"usage"`
+	Transcript Transcript `json:"transcript"`
 	SelfTest   []Check    `json:"selfTest"`
 	Policy     Policy     `json:"policy"`
 	Artifacts  []Artifact `json:"artifacts"`
@@ -85,6 +86,8 @@ type Limits struct {
 // Agent is what ran and how it ended.
 type Agent struct {
 	Name        string   `json:"name"`
+	Version     string   `json:"version,omitempty"` // of the agent's program, where its image says so
+	Model       string   `json:"model,omitempty"`   // that was asked for; empty is the agent's own choice
 	Command     []string `json:"command"`
 	Image       string   `json:"image"`
 	ImageDigest string   `json:"imageDigest"`
@@ -204,24 +207,29 @@ type Finding struct {
 	Reason   string   `json:"reason"`
 }
 
-// Usage is what the model's API was asked for.
+// Usage is what the models' APIs were asked for, as their answers say it.
 type Usage struct {
-	Requests          int64        `json:"requests"`
-	InputTokens       int64        `json:"inputTokens"`
-	OutputTokens      int64        `json:"outputTokens"`
-	CachedInputTokens int64        `json:"cachedInputTokens"`
-	CostUSD           float64      `json:"costUsd"`
+	Requests          int64        `json:"requests"`          // that could cost something
+	InputTokens       int64        `json:"inputTokens"`       // all of the prompt: cached tokens too
+	OutputTokens      int64        `json:"outputTokens"`      // reasoning included
+	CachedInputTokens int64        `json:"cachedInputTokens"` // part of InputTokens that was read from a cache
+	CostUSD           float64      `json:"costUsd"`           // of the models whose price is known
 	Models            []ModelUsage `json:"models"`
 }
 
-// ModelUsage is the part of [Usage] of one model.
+// ModelUsage is the part of [Usage] of one model. Its name comes from the agent and is untrusted.
 type ModelUsage struct {
+	API               string  `json:"api"`
 	Model             string  `json:"model"`
 	Requests          int64   `json:"requests"`
 	InputTokens       int64   `json:"inputTokens"`
 	OutputTokens      int64   `json:"outputTokens"`
 	CachedInputTokens int64   `json:"cachedInputTokens"`
 	CostUSD           float64 `json:"costUsd"`
+	// Unpriced: the model's price is not known, CostUSD is 0 for that reason.
+	Unpriced bool `json:"unpriced,omitempty"`
+	// Estimated is how many of the requests ended without saying their usage and were charged by estimate.
+	Estimated int64 `json:"estimated,omitempty"`
 }
 
 // Check is one probe of the self-test before the run.

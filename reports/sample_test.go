@@ -16,7 +16,7 @@ func sample() *Report {
 		Engine:  Engine{Version: "20.10.24", OS: "Debian 12", Kernel: "6.1", Rootless: true, Host: "unix:///var/run/docker.sock"},
 		Sandbox: Sandbox{UID: 1000, GID: 1000, Limits: Limits{TimeoutMs: 1, MemoryBytes: 2, CPUs: 1.5, PIDs: 3, ShmBytes: 4, MinFreeDiskBytes: 5}},
 		Agent: Agent{
-			Name: "shell", Command: []string{"sh"}, Image: "i", ImageDigest: "sha256:d", ExitCode: &code, Signal: "SIGKILL",
+			Name: "shell", Version: "1", Model: "m", Command: []string{"sh"}, Image: "i", ImageDigest: "sha256:d", ExitCode: &code, Signal: "SIGKILL",
 			OOMKilled: true, CPUMs: 6, MaxRSSBytes: 7,
 		},
 		Workspace: Workspace{Path: "/w", Mode: "copy", ModeReason: "remote", Git: &Git{"h", "main", true}, Hidden: []string{".env"}},
@@ -37,7 +37,11 @@ func sample() *Report {
 		Gate: Gate{Passed: true, Findings: []Finding{{"symlink", Warn, "l", "new"}}},
 		Usage: Usage{
 			Requests: 1, InputTokens: 2, OutputTokens: 3, CachedInputTokens: 4, CostUSD: 0.5,
-			Models: []ModelUsage{{"m", 1, 2, 3, 4, 0.5}},
+			Models: []ModelUsage{{"a", "m", 1, 2, 3, 4, 0.5, true, 6}},
+		},
+		Transcript: Transcript{
+			Format: "claude", Turns: 1, Tools: 2, Final: "done", Error: "none", Omitted: 3,
+			Steps: []Step{{StepTool, 1, 2, "Bash", "ls", "a", true, "text", true, 1}},
 		},
 		SelfTest:  []Check{{"udp", "refused", "counter"}},
 		Policy:    p,

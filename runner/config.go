@@ -17,6 +17,7 @@ type Config struct {
 	Image      string   `yaml:"image" env:"IMAGE"` // yolo-run/AGENT:VERSION
 	Pull       string   `yaml:"pull" env:"PULL"`   // missing (default), always, never
 	Platform   string   `yaml:"platform" env:"PLATFORM"`
+	Notice     string   `yaml:"notice" env:"NOTICE"` // what the agent is told about the sandbox: auto (default), none, or a file's path
 
 	// What it works on.
 	Workspace     string   `yaml:"workspace" env:"WORKSPACE"`           // .
@@ -48,6 +49,10 @@ type Config struct {
 	MaxRequests int64         `yaml:"max-requests" env:"MAX_REQUESTS"`
 	Secrets     []string      `yaml:"secret" env:"SECRET"`     // NAME=file:PATH or NAME=env:VAR
 	Upstreams   []string      `yaml:"upstream" env:"UPSTREAM"` // NAME=URL
+	Prices      []string      `yaml:"price" env:"PRICE"`       // MODEL=INPUT/OUTPUT[/CACHED[/WRITE[/WRITE1H]]], dollars per million tokens
+
+	// AllowServerTools opens what the model's provider does for the agent: it is a way out that the firewall does not see.
+	AllowServerTools bool `yaml:"allow-server-tools" env:"ALLOW_SERVER_TOOLS"`
 
 	// What may leave.
 	Protect       []string `yaml:"protect" env:"PROTECT"`

@@ -20,6 +20,7 @@ const (
 func Defaults() Config {
 	return Config{
 		Pull:          "missing",
+		Notice:        "auto",
 		Workspace:     ".",
 		WorkspaceMode: "auto",
 		Hide:          workspace.DefaultHide(),
@@ -43,6 +44,7 @@ func Defaults() Config {
 func (c *Config) SetDefaults() {
 	d := Defaults()
 	setDefault(&c.Pull, d.Pull)
+	setDefault(&c.Notice, d.Notice)
 	setDefault(&c.Workspace, d.Workspace)
 	setDefault(&c.WorkspaceMode, d.WorkspaceMode)
 	setDefault(&c.Egress, d.Egress)

@@ -54,6 +54,7 @@ func taskSettings(c *runner.Config) []setting {
 			name: "gateway-image", group: g, meta: "IMAGE", help: "image of the firewall", dest: &c.GatewayImage,
 			shown: "yolo-run/gateway:VERSION",
 		},
+		{name: "notice", group: g, meta: "auto|none|FILE", help: "what the agent is told about the sandbox", dest: &c.Notice},
 		{name: "dry-run", group: g, help: "print the plan, start nothing", dest: &c.DryRun, brief: true, once: true},
 	}
 }
@@ -113,7 +114,7 @@ func limitSettings(c *runner.Config) []setting {
 	return []setting{
 		{name: "timeout", group: g, meta: "DURATION", help: "end the run after this long", dest: &c.Timeout, brief: true},
 		{name: "memory", group: g, meta: "SIZE", help: "at most 80 % of the engine's", dest: &c.Memory, brief: true},
-		{name: "cpus", group: g, meta: "N", help: "may be a fraction", dest: &c.CPUs, brief: true},
+		{name: "cpus", group: g, meta: "N", help: "may be a fraction", dest: &c.CPUs},
 		{name: "pids", group: g, meta: "N", help: "processes and threads", dest: &c.PIDs},
 		{name: "shm-size", group: g, meta: "SIZE", help: "size of /dev/shm", dest: &c.ShmSize},
 		{name: "min-free-disk", group: g, meta: "SIZE", help: "stop the run when the engine's disk has less", dest: &c.MinFreeDisk},
@@ -130,6 +131,14 @@ func modelSettings(c *runner.Config) []setting {
 		{name: "upstream", group: g, meta: "NAME=URL", help: "another base URL for a model's API", dest: &c.Upstreams},
 		{name: "max-tokens", group: g, meta: "N", help: "budget of input and output tokens", dest: &c.MaxTokens, shown: "no limit"},
 		{name: "max-cost-usd", group: g, meta: "AMOUNT", help: "budget in US dollars", dest: &c.MaxCostUSD, shown: "no limit"},
+		{
+			name: "price", group: g, meta: "MODEL=IN/OUT", help: "dollars per million tokens; …/CACHED/WRITE/WRITE1H", dest: &c.Prices,
+			shown: "a table of list prices",
+		},
+		{
+			name: "allow-server-tools", group: g, help: "open the provider's own web search and the like: a way out",
+			dest: &c.AllowServerTools,
+		},
 		{name: "max-requests", group: g, meta: "N", help: "budget of requests to the model", dest: &c.MaxRequests, shown: "no limit"},
 	}
 }

@@ -51,6 +51,13 @@ type GatewayConfig struct {
 	CAPEM string `json:"caPem,omitempty"`
 	// UpstreamProxy is the proxy that allowed connections go through (http://user:password@host:port), empty for none.
 	UpstreamProxy string `json:"upstreamProxy,omitempty"`
+
+	// Models are the APIs that are served on loopback; none, and nothing listens.
+	Models []ModelAPI `json:"models,omitempty"`
+	// AllowServerTools opens what a model's provider does on behalf of the agent: web search, URL sources, code execution, remote MCP.
+	AllowServerTools bool    `json:"allowServerTools,omitempty"`
+	Budget           Budget  `json:"budget"`
+	Prices           []Price `json:"prices,omitempty"`
 }
 
 // GatewayMessage is one line on the gateway's standard output. Exactly one of the pointers that Type names is set.
@@ -60,6 +67,8 @@ type GatewayMessage struct {
 	Event   *reports.Event `json:"event,omitempty"`
 	Fatal   *Fatal         `json:"fatal,omitempty"`
 	Disk    *Disk          `json:"disk,omitempty"`
+	Usage   *reports.Usage `json:"usage,omitempty"`
+	Budget  *BudgetSpent   `json:"budget,omitempty"`
 	Summary *Summary       `json:"summary,omitempty"`
 }
 
@@ -69,6 +78,8 @@ const (
 	TypeEvent   = "event"   // one decision
 	TypeFatal   = "fatal"   // the gateway cannot go on and exits; nothing follows
 	TypeDisk    = "disk"    // free disk fell below the bound
+	TypeUsage   = "usage"   // what models were asked for since the start, after it changed
+	TypeBudget  = "budget"  // a request was refused because the budget is used up, once
 	TypeSummary = "summary" // the last line
 )
 
@@ -80,6 +91,8 @@ type Ready struct {
 	Backend   string          `json:"backend"`   // nf_tables or legacy
 	Rules     int             `json:"rules"`     // how many were applied and read back
 	Resolvers []string        `json:"resolvers"` // upstream resolvers that will be asked
+	// ModelAddr is where models are served, 127.0.0.1:PORT; empty without any.
+	ModelAddr string `json:"modelAddr,omitempty"`
 }
 
 // Fatal is why the gateway gives up.
@@ -108,6 +121,8 @@ type Summary struct {
 	Events int64 `json:"events"`
 	// RulesIntact: the rules, read back at the end, are the ones that were applied.
 	RulesIntact bool `json:"rulesIntact"`
+	// Usage is what models were asked for.
+	Usage reports.Usage `json:"usage"`
 }
 
 // The files of the agent's container. Dir belongs to root; only OutDir can be written by the agent's user.
