@@ -109,7 +109,7 @@ PY
 // Attack 15, the image's part: its health check, user, entrypoint, environment and volumes are the attacker's.
 func TestAttack15HostileImage(t *testing.T) {
 	t.Parallel()
-	image := buildImage(t, `FROM `+baseImage+`
+	image := buildImage(t, `FROM `+baseImage()+`
 RUN useradd -u 4321 -m mallory && ln -sf /workspace/evil /etc/group && rm -rf /home && ln -s /workspace /home && echo 'root::0:0::/:/bin/sh' > /etc/passwd
 ENV HTTP_PROXY=http://attacker.test:80 https_proxy=http://attacker.test:80 HOME=/workspace KEPT=yes
 USER root
@@ -135,7 +135,7 @@ CMD ["evil"]
 // A VOLUME of the image below the workspace would swallow the agent's changes: refused before the start.
 func TestAttack15ImageVolumeInWorkspaceIsRefused(t *testing.T) {
 	t.Parallel()
-	image := buildImage(t, "FROM "+baseImage+"\nVOLUME /workspace/src\n")
+	image := buildImage(t, "FROM "+baseImage()+"\nVOLUME /workspace/src\n")
 	r := try(t, `touch /workspace/src/x`, func(cfg *runner.Config) { cfg.Image = image })
 	if r.Outcome != reports.Infrastructure || !strings.Contains(strings.Join(r.Errors, "\n"), "VOLUME") {
 		t.Fatalf("outcome %s, errors %q", r.Outcome, r.Errors)

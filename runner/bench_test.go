@@ -21,7 +21,7 @@ func BenchmarkWarmRun(b *testing.B) {
 	}
 	var ours, theirs []time.Duration
 	for b.Loop() {
-		theirs = append(theirs, timed(b, "docker", "run", "--rm", baseImage, "true"))
+		theirs = append(theirs, timed(b, "docker", "run", "--rm", baseImage(), "true"))
 		ours = append(ours, timed(b, yoloRun(b), "--quiet", "--workspace", workspace, "--out", filepath.Join(b.TempDir(), "out"), "--", "true"))
 	}
 	reportRatio(b, "run", ours, "docker-run", theirs)

@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,12 +22,16 @@ type result struct {
 	events []reports.Event
 }
 
+// version is that of the images under test: VERSION, as in the Makefile.
+func version() string { return cmp.Or(os.Getenv("VERSION"), "dev") }
+
 // try runs a script in the sandbox; configure changes the configuration before.
 func try(t testing.TB, script string, configure ...func(*runner.Config)) result {
 	t.Helper()
 	needEngine(t)
 	cfg := runner.Defaults()
 	cfg.Agent = "shell"
+	cfg.Version = version()
 	cfg.Prompt = script
 	cfg.Timeout = time.Minute
 	cfg.Memory = 1 << 30

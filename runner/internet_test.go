@@ -26,11 +26,12 @@ import (
 )
 
 const (
-	baseImage    = "yolo-run/base:dev"
 	internetName = "yolo-run-test-internet"
 	internetNet  = "198.51.100.0/24" // RFC 5737: it can be nobody's
 	internetAddr = "198.51.100.53"
 )
+
+func baseImage() string { return "yolo-run/base:" + version() }
 
 // needEngine is how a test gets the engine: without one it fails, never skips. `go test -short` leaves such tests out.
 func needEngine(t testing.TB) *client.Client {
@@ -43,7 +44,7 @@ func needEngine(t testing.TB) *client.Client {
 		_, err = engine.Ping(t.Context(), client.PingOptions{})
 	}
 	if err == nil {
-		_, err = engine.ImageInspect(t.Context(), baseImage)
+		_, err = engine.ImageInspect(t.Context(), baseImage())
 	}
 	if err != nil {
 		t.Fatalf("this test needs a container engine and yolo-run's images (make test starts and builds them): %v", err)
@@ -94,7 +95,7 @@ func startInternet(ctx context.Context, engine *client.Client) (internet, error)
 	}
 	created, err := engine.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Name:       internetName,
-		Config:     &container.Config{Image: baseImage, Entrypoint: []string{"/internet", internetAddr}},
+		Config:     &container.Config{Image: baseImage(), Entrypoint: []string{"/internet", internetAddr}},
 		HostConfig: &container.HostConfig{NetworkMode: internetName},
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			internetName: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: netip.MustParseAddr(internetAddr)}, Aliases: aliases()},

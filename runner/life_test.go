@@ -36,7 +36,7 @@ func yoloRun(t testing.TB) string {
 		}
 		_ = os.Chmod(dir, 0o755) //nolint:gosec // an ordinary user runs it, too
 		binary.path = filepath.Join(dir, "yolo-run")
-		out, err := exec.Command("go", "build", "-ldflags", "-X main.version=dev", "-o", binary.path, "../cmd/yolo-run").CombinedOutput()
+		out, err := exec.Command("go", "build", "-ldflags", "-X main.version="+version(), "-o", binary.path, "../cmd/yolo-run").CombinedOutput()
 		if err != nil {
 			binary.err = errors.New(string(out))
 		}
