@@ -51,9 +51,10 @@ type Report struct {
 	Errors     []string   `json:"errors"`
 }
 
-// Phase is one step of the run and how long it took.
+// Phase is one step of the run and how long it took. Some run side by side, and one may hold others.
 type Phase struct {
 	Name       string `json:"name"`
+	StartMs    int64  `json:"startMs"` // since the run's start
 	DurationMs int64  `json:"durationMs"`
 }
 

@@ -12,7 +12,7 @@ func sample() *Report {
 	return &Report{
 		Schema: Schema, ID: "0f3c", Version: "1.2.3", Outcome: AgentFailed, ExitCode: 1,
 		StartedAt: noon, FinishedAt: noon.Add(1500e6), DurationMs: 1500,
-		Phases:  []Phase{{"gateway", 250}, {"agent", 900}},
+		Phases:  []Phase{{"gateway", 90, 250}, {"agent", 400, 900}},
 		Engine:  Engine{Version: "20.10.24", OS: "Debian 12", Kernel: "6.1", Rootless: true, Host: "unix:///var/run/docker.sock"},
 		Sandbox: Sandbox{UID: 1000, GID: 1000, Limits: Limits{TimeoutMs: 1, MemoryBytes: 2, CPUs: 1.5, PIDs: 3, ShmBytes: 4, MinFreeDiskBytes: 5}},
 		Agent: Agent{

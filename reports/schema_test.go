@@ -185,6 +185,7 @@ func schemaOptions() *jsonschema.ForOptions {
 		reflect.TypeFor[Verdict]():   enum(Allow, Deny, WouldDeny),
 		reflect.TypeFor[Layer]():     enum(LayerDNS, LayerTLS, LayerHTTP, LayerTCP, LayerUDP, LayerICMP, LayerOther),
 		reflect.TypeFor[Severity]():  enum(Block, Warn),
+		reflect.TypeFor[StepKind]():  enum(StepText, StepThinking, StepTool, StepError),
 		reflect.TypeFor[time.Time](): {Type: "string", Format: "date-time"},
 	}}
 }
@@ -218,7 +219,7 @@ func finish(s *jsonschema.Schema, typ reflect.Type, docs map[string]string) {
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
-	for _, name := range []string{"report.go", "event.go"} {
+	for _, name := range []string{"report.go", "event.go", "transcript.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -235,7 +236,7 @@ func comments(t *testing.T) map[string]string {
 				continue
 			}
 			for _, f := range st.Fields.List {
-				docs[spec.Name.Name+"."+f.Names[0].Name] = oneLine(f.Comment.Text())
+				docs[spec.Name.Name+"."+f.Names[0].Name] = oneLine(f.Doc.Text() + f.Comment.Text())
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -122,7 +124,7 @@ func (r *run) phase(name string) func() {
 	return func() {
 		took := time.Since(begun)
 		r.mu.Lock()
-		r.rep.Phases = append(r.rep.Phases, reports.Phase{Name: name, DurationMs: took.Milliseconds()})
+		r.rep.Phases = append(r.rep.Phases, reports.Phase{Name: name, StartMs: begun.Sub(r.started).Milliseconds(), DurationMs: took.Milliseconds()})
 		r.mu.Unlock()
 		r.log.Debug("phase ended", "name", name, "took", took.Round(time.Millisecond))
 	}
@@ -160,6 +162,7 @@ func (r *run) report() (*reports.Report, error) {
 		}
 		rep.Errors = append(rep.Errors, text)
 	}
+	slices.SortStableFunc(rep.Phases, func(a, b reports.Phase) int { return cmp.Compare(a.StartMs, b.StartMs) }) // they were noted as they ended
 	r.decide()
 	rep.Workspace.Git = r.ws.Git()
 	if err := r.writeReports(); err != nil {
