@@ -40,8 +40,8 @@ type Budget struct {
 }
 
 // Price is what a model costs, in US dollars per million tokens. A row holds for the models whose name is Model, or begins with it and goes
-// on with a date or a version after one of "-", "@", ":" (the longest such row wins), and for prompts of more than Above tokens (the highest
-// such row wins).
+// on with the date or number of a release after one of "-", "@", ":" (the longest such row wins), and for prompts of more than Above tokens
+// (the highest such row wins): [FindPrice].
 type Price struct {
 	Model        string  `json:"model"`
 	Above        int64   `json:"above,omitempty"`
