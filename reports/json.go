@@ -93,6 +93,7 @@ func plain(b []byte) bool {
 // withLists returns a copy in which every list that the schema requires is there, if empty.
 func (r *Report) withLists() *Report {
 	c := *r
+	c.FailOn = list(c.FailOn)
 	c.Phases = list(c.Phases)
 	c.Agent.Command = list(c.Agent.Command)
 	c.Workspace.Hidden = list(c.Workspace.Hidden)

@@ -32,6 +32,7 @@ type Report struct {
 	Version    string     `json:"version"`
 	Outcome    Outcome    `json:"outcome"`
 	ExitCode   int        `json:"exitCode"`
+	FailOn     []string   `json:"failOn"` // rules that make the run fail: gate, denied, would-deny, no-changes, none
 	StartedAt  time.Time  `json:"startedAt"`
 	FinishedAt time.Time  `json:"finishedAt"`
 	DurationMs int64      `json:"durationMs"`

@@ -10,7 +10,7 @@ func sample() *Report {
 	p.SHA256, _ = p.Digest()
 	proc := Process{PID: 42, Exe: "/usr/bin/curl", Cmdline: "curl evil.test", Parents: []string{"/bin/bash"}}
 	return &Report{
-		Schema: Schema, ID: "0f3c", Version: "1.2.3", Outcome: AgentFailed, ExitCode: 1,
+		Schema: Schema, ID: "0f3c", Version: "1.2.3", Outcome: AgentFailed, ExitCode: 1, FailOn: []string{"gate"},
 		StartedAt: noon, FinishedAt: noon.Add(1500e6), DurationMs: 1500,
 		Phases:  []Phase{{"gateway", 90, 250}, {"agent", 400, 900}},
 		Engine:  Engine{Version: "20.10.24", OS: "Debian 12", Kernel: "6.1", Rootless: true, Host: "unix:///var/run/docker.sock"},

@@ -234,7 +234,7 @@ func (r *run) chooseLimits(facts sandbox.Facts) reports.Limits {
 // prepareReport fills in what is known before the run.
 func (r *run) prepareReport() {
 	r.rep = reports.Report{
-		Schema: reports.Schema, ID: r.id, Version: r.cfg.Version, StartedAt: r.started.UTC(),
+		Schema: reports.Schema, ID: r.id, Version: r.cfg.Version, FailOn: r.cfg.FailOn, StartedAt: r.started.UTC(),
 		Engine:    r.engine.Facts().Engine,
 		Sandbox:   reports.Sandbox{UID: r.identity.uid, GID: r.identity.gid, Limits: r.limits},
 		Agent:     reports.Agent{Name: r.agent.Name, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
