@@ -74,6 +74,9 @@ type Config struct {
 	ConfigSHA256 string `yaml:"-" env:"-"`
 	// Version is yolo-run's own.
 	Version string `yaml:"-" env:"-"`
+	// Images are this version's own images by name (gateway, base, claude, …), where they are not yolo-run/NAME:VERSION: a release names its
+	// images by registry and digest.
+	Images map[string]string `yaml:"-" env:"-"`
 }
 
 // Streams are where a run reads and writes. Out is for CI commands and results, Err for people.

@@ -75,8 +75,16 @@ func (c *Config) setDerived() {
 	}
 	setDefault(&c.Agent, agent)
 	setDefault(&c.Version, "dev")
-	setDefault(&c.Image, "yolo-run/"+imageOf(c.Agent)+":"+c.Version)
-	setDefault(&c.GatewayImage, "yolo-run/gateway:"+c.Version)
+	setDefault(&c.Image, c.ownImage(imageOf(c.Agent)))
+	setDefault(&c.GatewayImage, c.ownImage("gateway"))
+}
+
+// ownImage is the reference of an image that belongs to this version.
+func (c *Config) ownImage(name string) string {
+	if ref, ok := c.Images[name]; ok {
+		return ref
+	}
+	return "yolo-run/" + name + ":" + c.Version
 }
 
 // imageOf names the image of an agent. Scripts and commands run in the base, which has the usual tools and no agent.

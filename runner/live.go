@@ -34,7 +34,7 @@ func newLiveView(r *run) *liveView {
 
 // open begins the part of the output that the agent writes: until close, CI takes no command from it.
 func (v *liveView) open() error {
-	quiet, err := v.run.github.Quiet(v.out)
+	quiet, err := v.run.github.Quiet(v.out, "The agent at work: "+v.run.cfg.Agent)
 	v.quiet = quiet
 	return err
 }

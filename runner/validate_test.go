@@ -213,3 +213,22 @@ func TestReadPrompt(t *testing.T) {
 		}
 	}
 }
+
+func TestAReleaseNamesItsImages(t *testing.T) {
+	release := map[string]string{"gateway": "registry.example.com/gateway@sha256:1", "claude": "registry.example.com/claude@sha256:2"}
+	tests := []struct {
+		cfg            runner.Config
+		image, gateway string
+	}{
+		{runner.Config{Version: "1.2.3"}, "yolo-run/claude:1.2.3", "yolo-run/gateway:1.2.3"},
+		{runner.Config{Version: "1.2.3", Images: release}, release["claude"], release["gateway"]},
+		{runner.Config{Version: "1.2.3", Images: release, Agent: "shell"}, "yolo-run/base:1.2.3", release["gateway"]},
+		{runner.Config{Images: release, Image: "golang:1.26", GatewayImage: "mine:1"}, "golang:1.26", "mine:1"},
+	}
+	for _, tt := range tests {
+		tt.cfg.SetDefaults()
+		if tt.cfg.Image != tt.image || tt.cfg.GatewayImage != tt.gateway {
+			t.Errorf("got %s and %s, want %s and %s", tt.cfg.Image, tt.cfg.GatewayImage, tt.image, tt.gateway)
+		}
+	}
+}

@@ -16,7 +16,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l := load(flags, a.environ)
-			l.cfg.Version = a.version
+			l.cfg.Version, l.cfg.Images = a.version, a.images
 			a.warnUnknown(l)
 			if err := errors.Join(l.faults...); err != nil {
 				return err

@@ -9,7 +9,8 @@ import (
 	"github.com/yolo-run/yolo-run/runner"
 )
 
-// printFaults writes every fault on a line of its own, with what to do about it below. Values in them are untrusted.
+// printFaults writes every fault on a line of its own, with what to do about it below, and tells CI where no report does. Values in them are
+// untrusted.
 func (a *app) printFaults(err error) {
 	label, dim, reset := "error:", "", ""
 	if runner.Colour(a.streams.Err, os.Getenv) {
@@ -29,4 +30,8 @@ func (a *app) printFaults(err error) {
 		}
 	}
 	fmt.Fprint(a.streams.Err, b.String())
+	if a.report == nil {
+		// Standard output may be gone; the faults stand on standard error all the same.
+		_ = runner.Annotate(a.streams.Out, flatten(err))
+	}
 }

@@ -11,7 +11,11 @@ import (
 	"github.com/yolo-run/yolo-run/runner"
 )
 
-var version = "dev" // set by the linker
+// Set by the linker. A release names its images by registry and digest: "gateway=registry.example.com/gateway@sha256:…,base=…".
+var (
+	version = "dev"
+	images  = ""
+)
 
 func main() {
 	os.Exit(run(os.Args[1:], runner.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
@@ -21,7 +25,7 @@ func main() {
 func run(args []string, streams runner.Streams) int {
 	ctx, stop := withSignals(context.Background())
 	defer stop()
-	app := &app{streams: streams, environ: os.Environ(), version: version}
+	app := &app{streams: streams, environ: os.Environ(), version: version, images: imageNames(images)}
 	err := app.execute(ctx, args)
 	app.printFaults(err)
 	return runner.ExitCode(app.report, err)

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			// A home that is not the scripts' folder, which they use as the workspace.
 			env.Setenv("HOME", home)
 			env.Setenv("HOSTILE", "a\x1b[31m\u202eb")
+			env.Setenv("NL", "\n")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

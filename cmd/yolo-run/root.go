@@ -17,6 +17,7 @@ type app struct {
 	args    []string
 	environ []string
 	version string
+	images  map[string]string // of a release, by name
 	report  *reports.Report // of the run, when there was one: it knows the exit code
 }
 
@@ -109,7 +110,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 // configure loads and validates the configuration, and logs what it should not have passed over in silence.
 func (a *app) configure(flags *flagValues) (runner.Config, error) {
 	l := load(flags, a.environ)
-	l.cfg.Version = a.version
+	l.cfg.Version, l.cfg.Images = a.version, a.images
 	a.warnUnknown(l)
 	if err := l.validate(); err != nil {
 		return runner.Config{}, err

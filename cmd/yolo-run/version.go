@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -17,6 +18,8 @@ type build struct {
 	Go      string `json:"go"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
+	// Images are those that a release names by digest; empty where they are yolo-run/NAME:VERSION.
+	Images map[string]string `json:"images,omitempty"`
 }
 
 func (a *app) versionCommand() *cobra.Command {
@@ -27,6 +30,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			b := readBuild(a.version)
+			b.Images = a.images
 			if asJSON {
 				return json.NewEncoder(a.streams.Out).Encode(b)
 			}
@@ -53,4 +57,15 @@ func readBuild(version string) build {
 		}
 	}
 	return b
+}
+
+// imageNames reads the list NAME=REFERENCE,… that the linker set.
+func imageNames(list string) map[string]string {
+	names := map[string]string{}
+	for entry := range strings.SplitSeq(list, ",") {
+		if name, ref, ok := strings.Cut(entry, "="); ok {
+			names[name] = ref
+		}
+	}
+	return names
 }

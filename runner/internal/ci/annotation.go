@@ -25,16 +25,32 @@ func (g *GitHub) Annotate(r *reports.Report) error {
 	}
 	errs, warnings, notices := annotations(r)
 	// Constant formats: the library's functions are of the Printf kind.
-	annotate(errs, g.action, func(a *githubactions.Action, s string) { a.Errorf("%s", s) })
-	annotate(warnings, g.action, func(a *githubactions.Action, s string) { a.Warningf("%s", s) })
-	annotate(notices, g.action, func(a *githubactions.Action, s string) { a.Noticef("%s", s) })
+	annotate(errs, "report", g.action, asError)
+	annotate(warnings, "report", g.action, func(a *githubactions.Action, s string) { a.Warningf("%s", s) })
+	annotate(notices, "report", g.action, func(a *githubactions.Action, s string) { a.Noticef("%s", s) })
 	return g.flush()
 }
 
-func annotate(all []annotation, action *githubactions.Action, emit func(*githubactions.Action, string)) {
+// Errors shows why a run did not take place, a fault each.
+func (g *GitHub) Errors(faults []string) error {
+	if g == nil {
+		return nil
+	}
+	var errs []annotation
+	for _, fault := range faults {
+		errs = append(errs, annotation{title: "yolo-run", message: fault})
+	}
+	annotate(errs, "log", g.action, asError)
+	return g.flush()
+}
+
+func asError(a *githubactions.Action, s string) { a.Errorf("%s", s) }
+
+// annotate shows the first of them and says where the rest is.
+func annotate(all []annotation, rest string, action *githubactions.Action, emit func(*githubactions.Action, string)) {
 	for i, a := range all {
 		if i == maxAnnotations {
-			emit(action.WithFieldsMap(map[string]string{"title": "yolo-run"}), fmt.Sprintf("and %d more, see the report", len(all)-i))
+			emit(action.WithFieldsMap(map[string]string{"title": "yolo-run"}), fmt.Sprintf("and %d more, see the %s", len(all)-i, rest))
 			return
 		}
 		fields := map[string]string{"title": render.Log(a.title)}

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/sethvargo/go-githubactions"
+
+	"github.com/yolo-run/yolo-run/reports/render"
 )
 
 // GitHub is the workflow that this process is a step of. A nil *GitHub is a run outside of GitHub Actions: every method of it does nothing.
@@ -39,14 +41,15 @@ func Detect(getenv func(string) string, out io.Writer) *GitHub {
 	}
 }
 
-// Quiet returns a writer that passes text of the agent on to w, one of the step's streams, and keeps the runner from obeying it.
-// Closing it ends the line that the text left open and lets the runner obey again; it does not close w.
-func (g *GitHub) Quiet(w io.Writer) (io.WriteCloser, error) {
+// Quiet returns a writer that passes text of the agent on to w, one of the step's streams, and keeps the runner from obeying it. The log shows
+// the text as one part that can be folded, under a title of ours. Closing it ends the line that the text left open and lets the runner obey
+// again; it does not close w.
+func (g *GitHub) Quiet(w io.Writer, title string) (io.WriteCloser, error) {
 	if g == nil {
 		return nopCloser{w}, nil
 	}
 	q := &quietWriter{w: w, token: rand.Text(), last: '\n'}
-	if _, err := fmt.Fprintf(w, "::stop-commands::%s\n", q.token); err != nil {
+	if _, err := fmt.Fprintf(w, "::group::%s\n::stop-commands::%s\n", render.Log(title), q.token); err != nil {
 		return nil, fmt.Errorf("stop-commands: %w", err)
 	}
 	return q, nil
@@ -68,7 +71,7 @@ func (q *quietWriter) Write(b []byte) (int, error) {
 }
 
 func (q *quietWriter) Close() error {
-	end := "::" + q.token + "::\n"
+	end := "::" + q.token + "::\n::endgroup::\n"
 	if q.last != '\n' {
 		end = "\n" + end
 	}

@@ -43,7 +43,7 @@ func TestHostileTextSetsNothing(t *testing.T) {
 	g := Detect(w.getenv, &w.log)
 	r := hostileReport()
 
-	quiet, err := g.Quiet(&w.log)
+	quiet, err := g.Quiet(&w.log, "The agent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestHostileTextSetsNothing(t *testing.T) {
 	}
 	w.log.WriteString(w.read(t, "GITHUB_STEP_SUMMARY")) // somebody prints it
 
-	want := []string{"error", "error", "warning", "warning", "notice"}
+	want := []string{"group", "endgroup", "error", "error", "warning", "warning", "notice"}
 	if got := obeyed(w.log.String()); !slices.Equal(got, want) {
 		t.Errorf("the runner obeyed %q, want %q", got, want)
 	}
@@ -98,7 +98,7 @@ func TestQuietLetsTheRunnerObeyAgain(t *testing.T) {
 	for _, text := range []string{"", "x", "x\n", "::error::no", "::error::no\n"} {
 		var log strings.Builder
 		g := Detect(newWorkflow(t).getenv, &log)
-		q, err := g.Quiet(&log)
+		q, err := g.Quiet(&log, "The agent")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestQuietLetsTheRunnerObeyAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		log.WriteString("::notice::yes\n")
-		if got := obeyed(log.String()); !slices.Equal(got, []string{"notice"}) {
+		if got := obeyed(log.String()); !slices.Equal(got, []string{"group", "endgroup", "notice"}) {
 			t.Errorf("%q: obeyed %q", text, got)
 		}
 		if !strings.Contains(log.String(), text) {
@@ -237,6 +237,26 @@ func TestAnnotationSaysWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAnErrorIsAnAnnotation(t *testing.T) {
+	w := newWorkflow(t)
+	var faults []string
+	for range 12 {
+		faults = append(faults, hostile)
+	}
+	if err := Detect(w.getenv, &w.log).Errors(append([]string{"--memory \"1\": too little"}, faults...)); err != nil {
+		t.Fatal(err)
+	}
+	got := obeyed(w.log.String())
+	if len(got) != maxAnnotations+1 || slices.ContainsFunc(got, func(s string) bool { return s != "error" }) {
+		t.Errorf("obeyed %q", got)
+	}
+	for _, want := range []string{"::error title=yolo-run::--memory \"1\": too little\n", "::error title=yolo-run::and 4 more, see the log\n"} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("no %q in\n%s", want, w.log.String())
+		}
+	}
+}
+
 func TestMask(t *testing.T) {
 	const pem = "-----BEGIN KEY-----\r\nMIIB+/aa?==\r\n}\r\n-----END KEY-----\r\n"
 	tests := []struct {
@@ -247,6 +267,7 @@ func TestMask(t *testing.T) {
 		{"a token", "s3cr&t/+?", []string{"s3cr&t/+?", base64.RawStdEncoding.EncodeToString([]byte("s3cr&t/+?")), url.QueryEscape("s3cr&t/+?")}, nil},
 		{"a newline at its end", "token\n", []string{"token"}, []string{"token\n"}},
 		{"several lines", pem, []string{"MIIB+/aa?==", "-----END KEY-----", base64.RawURLEncoding.EncodeToString([]byte("MIIB+/aa?=="))}, []string{"}", ""}},
+		{"quotes", `pass"word<1>`, []string{`pass\"word<1>`, `pass\"word\u003c1\u003e`, "7061737322776f72643c313e"}, nil},
 		{"percent signs", "100%25", []string{"100%25"}, nil},
 		{"nothing", " \n", nil, []string{"", " "}},
 	}
@@ -279,6 +300,26 @@ func TestMask(t *testing.T) {
 	}
 }
 
+// Wherever a secret stands in what a program encodes, and whatever stands beside it, some mask covers all but the characters that it shares
+// with its neighbours.
+func TestAPartOfWhatIsEncodedIsMasked(t *testing.T) {
+	const secret = "sk-ant-0123456789"
+	for before := range 7 {
+		for after := range 4 {
+			text := strings.Repeat("u", before) + secret + strings.Repeat("z", after)
+			for _, e := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+				encoded := e.EncodeToString([]byte(text))
+				if !slices.ContainsFunc(masks(secret), func(m string) bool { return len(m) > 20 && strings.Contains(encoded, m) }) {
+					t.Errorf("%s: nothing of %q is masked", text, encoded)
+				}
+			}
+		}
+	}
+	if slices.ContainsFunc(masks("abc"), func(m string) bool { return len(m) < minMaskedPart && strings.Contains("616263", m) }) {
+		t.Error("a short secret masks what turns up by chance")
+	}
+}
+
 func TestOutsideOfGitHubNothingHappens(t *testing.T) {
 	var log strings.Builder
 	for _, value := range []string{"", "false", "1"} {
@@ -287,7 +328,7 @@ func TestOutsideOfGitHubNothingHappens(t *testing.T) {
 		}
 	}
 	var g *GitHub
-	q, err := g.Quiet(&log)
+	q, err := g.Quiet(&log, "The agent")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +336,7 @@ func TestOutsideOfGitHubNothingHappens(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := hostileReport()
-	for _, err := range []error{q.Close(), g.Mask("s"), g.Annotate(r), g.Outputs(r, "/out"), g.Summary([]byte("x"))} {
+	for _, err := range []error{q.Close(), g.Mask("s"), g.Annotate(r), g.Errors([]string{"x"}), g.Outputs(r, "/out"), g.Summary([]byte("x"))} {
 		if err != nil {
 			t.Error(err)
 		}
@@ -315,7 +356,7 @@ func TestFaultsAreErrors(t *testing.T) {
 	if err := g.Annotate(hostileReport()); !errors.Is(err, broken) {
 		t.Errorf("annotate: %v", err)
 	}
-	if _, err := g.Quiet(failingWriter{broken}); !errors.Is(err, broken) {
+	if _, err := g.Quiet(failingWriter{broken}, "The agent"); !errors.Is(err, broken) {
 		t.Errorf("quiet: %v", err)
 	}
 	if err := g.Outputs(&reports.Report{}, ""); err == nil || !strings.Contains(err.Error(), "GITHUB_OUTPUT is not set") {
