@@ -33,6 +33,8 @@ type Agent struct {
 	Env []string
 	// Shell: the prompt is a script and is run.
 	Shell bool
+	// Format is that of the JSON on its standard output ([NewTranscript]); empty for agents that print text.
+	Format string
 }
 
 // Resolve returns the agent of this name, or the one that command is when there is one. An unknown name is an error that lists the known ones.
@@ -59,15 +61,18 @@ func known() map[string]Agent {
 		"claude": {
 			Argv:      []string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"},
 			ModelFlag: "--model",
+			Format:    "claude",
 			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}, // or its telemetry fills the report with denials
 		},
 		"codex": {
 			Argv:      []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "-"},
 			ModelFlag: "--model",
+			Format:    "codex",
 		},
 		"gemini": {
 			Argv:      []string{"gemini", "--yolo", "--output-format", "stream-json"},
 			ModelFlag: "--model",
+			Format:    "gemini",
 		},
 		"shell": {Shell: true},
 	}
