@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,19 +41,16 @@ func newModelDialer(cfg upstreamConfig) *modelDialer {
 func (d *modelDialer) dial(ctx context.Context, to model.Upstream) (net.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	found, err := d.lookup(ctx, to)
-	if d.up.cfg.Proxy != "" && !slices.ContainsFunc(found, policy.Private) {
+	found, lookupErr := d.lookup(ctx, to)
+	addrs, err := d.check(to, found)
+	if d.up.cfg.Proxy != "" && (len(found) == 0 || err == nil && !slices.ContainsFunc(found, policy.Private)) {
 		conn, err := d.up.dialProxy(ctx, proxyTarget(to))
 		if err != nil {
 			return nil, netip.AddrPort{}, err // not conn: a nil pointer in an interface is not nil
 		}
 		return conn, netip.AddrPort{}, nil
 	}
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	addrs, err := d.check(to, found)
-	if err != nil {
+	if err := cmp.Or(lookupErr, err); err != nil {
 		return nil, netip.AddrPort{}, err
 	}
 	var faults []error

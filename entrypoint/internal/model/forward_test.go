@@ -204,7 +204,7 @@ func TestBetasThatReachTheNetworkAreLeftOut(t *testing.T) {
 }
 
 func TestAnUpstreamThatRepeatsTheKeyGivesItAwayToNobody(t *testing.T) {
-	r := newRig(t, func(w http.ResponseWriter, req *http.Request) {
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Request-Id", "req "+canary)
 		w.Header().Set("X-Other", canary)
 		w.Header().Set("Set-Cookie", "key="+canary)

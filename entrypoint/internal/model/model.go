@@ -9,7 +9,7 @@
 //
 // Files, batches, stored responses and containers are not: they outlive the run, or are somebody else's.
 //
-// A model's provider can reach the network on behalf of whoever asks it, so bodies are checked too. [Checker] has the table of what is closed
+// A model's provider can reach the network on behalf of whoever asks it, so bodies are checked too. Checks are in check.go, with the table of what is closed
 // unless the user opened it.
 //
 // Invariant: not a byte leaves before method, path, query and body were found in these lists; what leaves is built from them, not copied; the

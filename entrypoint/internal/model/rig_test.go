@@ -70,7 +70,7 @@ func (r *rig) start(apis []wire.ModelAPI, adjust ...func(*Config)) {
 	r.t.Helper()
 	cfg := Config{
 		APIs: apis,
-		Dial: func(ctx context.Context, to Upstream) (net.Conn, netip.AddrPort, error) {
+		Dial: func(ctx context.Context, _ Upstream) (net.Conn, netip.AddrPort, error) {
 			var d net.Dialer
 			conn, err := d.DialContext(ctx, "tcp", r.upstream.Listener.Addr().String())
 			return conn, netip.MustParseAddrPort("198.51.100.7:443"), err
