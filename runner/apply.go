@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
@@ -114,7 +115,7 @@ func secretValues(cfg Config) ([]string, error) {
 			f.add("--secret", "", err) // the entry may be the secret itself
 			continue
 		}
-		value, err := secret.value()
+		value, err := secret.value(thisHost())
 		if err != nil {
 			f.add("--secret", secret.Name, plainPathError(err))
 			continue
@@ -124,20 +125,17 @@ func secretValues(cfg Config) ([]string, error) {
 	return values, errors.Join(f.list...)
 }
 
-// value reads the secret. A newline at the end of a file is the editor's, not the secret's.
-func (s Secret) value() (string, error) {
+// value reads the secret. A newline at its end is an editor's or a shell's, not the secret's.
+func (s Secret) value(machine host) (string, error) {
 	if s.File == "" {
-		return os.Getenv(s.Env), nil
+		return strings.TrimRight(machine.getenv(s.Env), "\r\n"), nil
 	}
-	path, err := thisHost().expand(s.File)
+	path, err := machine.expand(s.File)
 	if err != nil {
 		return "", err
 	}
 	data, err := readBounded(path, maxSecret)
-	for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
-		data = data[:len(data)-1]
-	}
-	return string(data), err
+	return strings.TrimRight(string(data), "\r\n"), err
 }
 
 const maxSecret = 64 << 10 // bytes

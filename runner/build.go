@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,8 +33,9 @@ func (r *run) build(ctx context.Context) {
 
 	group, ctx := errgroup.WithContext(ctx)
 	created := make(chan *sandbox.Container, 1)
-	mounted := make(chan struct{})
+	mounted, proved := make(chan struct{}), make(chan struct{})
 	group.Go(func() error {
+		defer close(proved)
 		defer close(created)
 		return r.buildGateway(ctx, beating, created)
 	})
@@ -46,7 +49,7 @@ func (r *run) build(ctx context.Context) {
 		if gateway == nil || ctx.Err() != nil {
 			return nil // the others say why
 		}
-		return r.buildBox(ctx, gateway)
+		return r.buildBox(ctx, gateway, proved)
 	})
 	r.fault(group.Wait())
 }
@@ -65,7 +68,7 @@ func (r *run) buildGateway(ctx, beating context.Context, created chan<- *sandbox
 	if err != nil {
 		return err
 	}
-	if r.gateway, err = startGateway(ctx, container, cfg, r.onEvent, r.log); err != nil {
+	if r.gateway, err = startGateway(ctx, container, cfg, r.onEvent, r.live.usage, r.log); err != nil {
 		return err
 	}
 	r.beats.Go(func() { r.gateway.beat(beating) })
@@ -77,7 +80,7 @@ func (r *run) buildGateway(ctx, beating context.Context, created chan<- *sandbox
 			r.cfg.GatewayImage, r.ready.Version, r.cfg.Version)
 	}
 	r.rep.SelfTest = r.ready.SelfTest
-	return nil
+	return checkModelAddr(r.ready.ModelAddr, len(r.served))
 }
 
 func (r *run) gatewayConfig() (wire.GatewayConfig, error) {
@@ -98,6 +101,12 @@ func (r *run) gatewayConfig() (wire.GatewayConfig, error) {
 		DeadlineMs:         (r.cfg.Timeout + deadlineSlack).Milliseconds(),
 		MinFreeDiskBytes:   int64(r.cfg.MinFreeDisk),
 		CAPEM:              string(r.files.ca),
+		Models:             r.models,
+		AllowServerTools:   r.cfg.AllowServerTools,
+		Budget:             r.cfg.budget(),
+	}
+	if cfg.Prices, err = agent.Prices(r.cfg.Prices); err != nil {
+		return wire.GatewayConfig{}, err
 	}
 	if r.cfg.UpstreamProxy != "none" {
 		cfg.UpstreamProxy = r.cfg.UpstreamProxy
@@ -121,8 +130,9 @@ func (r *run) hostAddrs() []string {
 	return list
 }
 
-// buildBox creates the agent's container and puts all of its files into it by one archive.
-func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container) error {
+// buildBox creates the agent's container and puts all of its files into it by one archive. proved is closed when the gateway has said where it
+// serves models, or is gone.
+func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container, proved <-chan struct{}) error {
 	defer r.phase("container")()
 	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the agent's container took too long to make"))
 	defer cancel()
@@ -141,9 +151,25 @@ func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container) error {
 		return err
 	}
 	r.box = box
+	if len(r.served) > 0 { // their address goes into the archive
+		<-proved
+		if checkModelAddr(r.ready.ModelAddr, len(r.served)) != nil {
+			return nil // the gateway's part says why
+		}
+	}
 	reader, writer := io.Pipe()
 	go func() { writer.CloseWithError(r.writeArchive(ctx, writer)) }()
 	return errors.Join(box.PutArchive(ctx, "/", reader), reader.Close())
+}
+
+// withoutMounted leaves out the files for which --mount has a place: what is mounted there is the user's.
+func (r *run) withoutMounted(files map[string]string) map[string]string {
+	mounts, err := r.cfg.MountList()
+	r.fault(err) // Validate has passed it
+	maps.DeleteFunc(files, func(file, _ string) bool {
+		return slices.ContainsFunc(mounts, func(m Mount) bool { return within(m.Target, file) })
+	})
+	return files
 }
 
 // writeArchive writes everything that the agent's container gets: our files, and those that stand before the workspace's own.
@@ -152,12 +178,16 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer) error {
 	if len(r.files.ca) > 0 {
 		env = append(agent.CAEnv(), env...)
 	}
-	cfg := r.agent.Config(path.Join("/workspace", filepath.ToSlash(r.ws.Sub())), r.identity.uid, r.identity.gid, env, r.cfg.Model)
+	cfg, extra := r.agent.Config(agent.Setup{
+		Dir: path.Join("/workspace", filepath.ToSlash(r.ws.Sub())), UID: r.identity.uid, GID: r.identity.gid, Model: r.cfg.Model, Env: env,
+		APIs: agentAPIs(r.served), Addr: r.ready.ModelAddr, Notice: r.notice,
+	})
 	cfg.Layers = &r.layers.Layers
 	archive := tar.NewWriter(w)
 	err := agent.WriteFiles(archive, agent.Files{
 		Entrypoint: &r.entrypoint, EntrypointSize: int64(r.entrypoint.Len()), Config: cfg,
 		Prompt: bytes.NewReader(r.prompt), PromptSize: int64(len(r.prompt)), CA: r.files.ca, ModTime: r.started,
+		Extra: r.withoutMounted(extra),
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ func (r *run) decide() {
 		r.rep.Outcome = reports.Infrastructure
 	case errors.Is(r.ending.stopped, errTimeout):
 		r.rep.Outcome = reports.Timeout
+	case r.ending.spent != nil:
+		r.rep.Outcome = reports.Budget
 	case r.failsOn("gate") && !r.rep.Gate.Passed:
 		r.rep.Outcome = reports.PolicyFailed // the findings say why
 	case r.policyFails() != "":
@@ -77,7 +79,7 @@ func (r *run) writeReports() error {
 // tellUser ends what the run prints: a summary for people, a record of the log for machines.
 func (r *run) tellUser(model render.Model) error {
 	if r.cfg.LogFormat != "json" {
-		return render.Terminal{Color: r.colour, Width: r.screen.columns()}.Render(r.screen, model)
+		return render.Terminal{Color: r.colour, Width: r.columns}.Render(r.streams.Err, model)
 	}
 	level := slog.LevelInfo
 	if r.rep.ExitCode != 0 {

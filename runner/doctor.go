@@ -188,7 +188,7 @@ func (d *doctor) firewall(ctx context.Context, id string, image sandbox.Image) {
 		Wire: wire.Version, RunID: id, Policy: policy.Spec{Egress: policy.Enforce}, AgentUID: fallbackID, AgentGID: fallbackID,
 		HeartbeatTimeoutMs: heartbeatTimeout.Milliseconds(), DeadlineMs: buildDeadline.Milliseconds(),
 		DNS: d.cfg.DNS, MinFreeDiskBytes: math.MaxInt64, // any disk has less: the answer says how much
-	}, func(reports.Event) {}, d.log)
+	}, func(reports.Event) {}, func(reports.Usage) {}, d.log)
 	if !d.check("gateway start", "running", err) {
 		return
 	}

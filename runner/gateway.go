@@ -29,24 +29,29 @@ type gatewayLink struct {
 
 	ready   chan wire.Ready
 	disk    chan wire.Disk
+	budget  chan wire.BudgetSpent
 	ended   chan struct{} // closed after the last message was handled and the container is gone
 	onEvent func(reports.Event)
+	onUsage func(reports.Usage)
 
 	mu      sync.Mutex
 	fatal   *wire.Fatal
 	summary *wire.Summary
+	usage   reports.Usage // the newest
+	spent   *wire.BudgetSpent
 	err     error // why reading or waiting failed
 	exit    sandbox.Exit
 }
 
-// startGateway starts the created container, hands it its configuration and reads its messages until it ends. onEvent is called from one goroutine.
+// startGateway starts the created container, hands it its configuration and reads its messages until it ends. onEvent and onUsage are called
+// from one goroutine.
 func startGateway(
-	ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), log *slog.Logger,
+	ctx context.Context, c *sandbox.Container, cfg wire.GatewayConfig, onEvent func(reports.Event), onUsage func(reports.Usage), log *slog.Logger,
 ) (*gatewayLink, error) {
 	messages, stdout := io.Pipe()
 	g := &gatewayLink{
-		container: c, onEvent: onEvent,
-		ready: make(chan wire.Ready, 1), disk: make(chan wire.Disk, 1), ended: make(chan struct{}),
+		container: c, onEvent: onEvent, onUsage: onUsage,
+		ready: make(chan wire.Ready, 1), disk: make(chan wire.Disk, 1), budget: make(chan wire.BudgetSpent, 1), ended: make(chan struct{}),
 	}
 	stdin, err := c.Start(ctx, stdout, logLines(log, "gateway"))
 	if err != nil {
@@ -93,11 +98,28 @@ func (g *gatewayLink) handle(m wire.GatewayMessage) {
 		case g.disk <- *m.Disk:
 		default:
 		}
+	case m.Usage != nil:
+		g.usage = *m.Usage
+		g.onUsage(*m.Usage)
+	case m.Budget != nil:
+		g.spent = m.Budget
+		select {
+		case g.budget <- *m.Budget:
+		default:
+		}
 	case m.Fatal != nil:
 		g.fatal = m.Fatal
 	case m.Summary != nil:
 		g.summary = m.Summary
+		g.usage = m.Summary.Usage
 	}
+}
+
+// asked returns what models were asked for, as far as the gateway has said, and what was refused because the budget was used up.
+func (g *gatewayLink) asked() (reports.Usage, *wire.BudgetSpent) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.usage, g.spent
 }
 
 func (g *gatewayLink) wait(ctx context.Context, stdout *io.PipeWriter, read <-chan error) {

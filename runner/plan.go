@@ -84,9 +84,6 @@ type planResults struct {
 // Plan writes what a run with this configuration would do, with secrets masked: aligned text, or JSON with --log-format json. It needs no engine
 // and starts nothing. cfg has passed [Config.Validate] and has its defaults.
 func Plan(w io.Writer, cfg Config) error {
-	if err := cfg.unmetered(); err != nil {
-		return err
-	}
 	p, err := newPlan(cfg)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 // prepare finds every fault that can be known before a container exists. It returns an error, with its hint, or a run that may begin.
 func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	cfg.SetDefaults()
-	if err := errors.Join(cfg.Validate(), cfg.unmetered()); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	r := &run{cfg: cfg, id: newRunID(), streams: s, started: time.Now()}
@@ -54,40 +54,62 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	return r, nil
 }
 
-// unmetered refuses what only the gateway's model proxy could keep. A budget that nobody counts must not look like one.
-func (c Config) unmetered() error {
-	f := &faults{}
-	for _, o := range []struct {
-		option string
-		given  bool
-	}{
-		{"--max-tokens", c.MaxTokens > 0},
-		{"--max-requests", c.MaxRequests > 0},
-		{"--max-cost-usd", c.MaxCostUSD > 0},
-		{"--upstream", len(c.Upstreams) > 0},
-	} {
-		if o.given {
-			f.add(o.option, "", withHint(errors.New("this version has no model proxy, so that nobody would keep to it"),
-				"leave it out, and set the budget at the vendor"))
-		}
-	}
-	return errors.Join(f.list...)
-}
-
 // prepareInput reads what the run works on: prompt, secrets, agent, workspace.
 func (r *run) prepareInput(ctx context.Context) error {
 	var err error
 	if r.prompt, err = r.cfg.ReadPrompt(r.streams.In); err != nil {
 		return err
 	}
-	if r.secrets, err = secretValues(r.cfg); err != nil {
+	if err := r.prepareModels(); err != nil {
 		return err
+	}
+	if r.notice, err = r.cfg.noticeText(thisHost(), len(r.served) > 0); err != nil {
+		return &UsageError{Option: "--notice", Value: r.cfg.Notice, Err: err}
 	}
 	if r.agent, err = agent.Resolve(r.cfg.Agent, r.cfg.Command); err != nil {
 		return &UsageError{Option: "--agent", Value: r.cfg.Agent, Err: err}
 	}
 	r.ws, err = workspace.Open(ctx, workspace.Options{Dir: r.cfg.Workspace, Hide: r.cfg.Hide, Logger: slog.New(slog.DiscardHandler)})
 	return workspaceError(r.cfg.Workspace, err)
+}
+
+// prepareModels reads the keys of the models that the run serves, beside the secrets that --secret names.
+func (r *run) prepareModels() error {
+	var err, keyErr error
+	r.secrets, err = secretValues(r.cfg)
+	r.served, keyErr = r.cfg.modelAPIs(thisHost())
+	if err := errors.Join(err, keyErr); err != nil {
+		return err
+	}
+	var keys []string
+	if r.models, keys, err = readKeys(r.served, thisHost()); err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if len(key) >= minKey && !slices.Contains(r.secrets, key) {
+			r.secrets = append(r.secrets, key)
+		}
+	}
+	return nil
+}
+
+// minKey is the length of the shortest key that is taken for one, in bytes. A server of one's own is often given a word that no log and no
+// patch can do without, such as none or x.
+const minKey = 8
+
+// warnOfEnv says what --env does that somebody may not have meant.
+func (r *run) warnOfEnv() {
+	for _, name := range unsetEnv(r.cfg.Env) {
+		r.log.Warn("the agent does not get a variable that is not set here", "name", name)
+	}
+	for _, entry := range r.cfg.Env {
+		name, _, _ := strings.Cut(entry, "=")
+		for _, api := range agent.APIs() {
+			if _, isKey := api.Key(name); isKey {
+				r.log.Warn("the agent can read a key", "name", name, "instead", "--secret "+name+"=env:"+name)
+			}
+		}
+	}
 }
 
 // maskSecrets keeps CI from showing what was handed in as a secret, whoever prints it.
@@ -119,9 +141,9 @@ func workspaceError(dir string, err error) error {
 func (r *run) prepareScreen() {
 	r.github = ci.Detect(os.Getenv, r.streams.Out)
 	options := r.cfg.logOptions(r.streams.Err)
-	r.colour, r.screen = options.Colour, newScreen(r.streams.Err)
-	r.streams.Err = r.screen
-	r.log = NewLogger(r.screen, options)
+	r.colour, r.columns = options.Colour, columnsOf(r.streams.Err)
+	r.streams.Err = &lockedWriter{w: r.streams.Err}
+	r.log = NewLogger(r.streams.Err, options)
 }
 
 // prepareOutput takes the output folder, now that the run is sure to begin, and lets the log go there too.
@@ -129,7 +151,7 @@ func (r *run) prepareOutput() (err error) {
 	if err := r.out.take(); err != nil {
 		return err
 	}
-	if r.files, err = openRunFiles(r.out, r.cfg, r.agent.Format); err != nil {
+	if r.files, err = openRunFiles(r.out, r.cfg); err != nil {
 		return err
 	}
 	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()
@@ -138,9 +160,7 @@ func (r *run) prepareOutput() (err error) {
 	if r.cfg.LogFormat == "json" {
 		r.record = r.log
 	}
-	for _, name := range unsetEnv(r.cfg.Env) {
-		r.log.Warn("the agent does not get a variable that is not set here", "name", name)
-	}
+	r.warnOfEnv()
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)
 	return nil
@@ -237,7 +257,7 @@ func (r *run) prepareReport() {
 		Schema: reports.Schema, ID: r.id, Version: r.cfg.Version, FailOn: r.cfg.FailOn, StartedAt: r.started.UTC(),
 		Engine:    r.engine.Facts().Engine,
 		Sandbox:   reports.Sandbox{UID: r.identity.uid, GID: r.identity.gid, Limits: r.limits},
-		Agent:     reports.Agent{Name: r.agent.Name, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
+		Agent:     reports.Agent{Name: r.agent.Name, Model: r.cfg.Model, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
 		Workspace: reports.Workspace{Path: r.ws.Root()},
 		Policy:    r.policyReport(),
 	}

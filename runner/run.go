@@ -53,7 +53,10 @@ type run struct {
 	files    *runFiles
 	started  time.Time
 	prompt   []byte // nil when there is none
+	notice   string // what the agent is told about the sandbox, empty for nothing
 	secrets  []string
+	served   []modelAPI
+	models   []wire.ModelAPI // the same with their keys, for the gateway's standard input alone
 	engine   *sandbox.Engine
 	state    *runState
 	ws       *workspace.Workspace
@@ -63,7 +66,7 @@ type run struct {
 	limits   reports.Limits
 	github   *ci.GitHub
 	colour   bool // of what people read
-	screen   *screen
+	columns  int  // of their terminal, 0 where there is none
 	// record logs what the summary for people says as well: to run.log, and to the screen only where machines read it.
 	record *slog.Logger
 	rep    reports.Report

@@ -29,6 +29,8 @@ func (c Config) validate(machine host) error {
 	c.validateEnv(f)
 	c.validateNetwork(f)
 	c.validateSecrets(f, machine)
+	c.validateModels(f, machine)
+	c.validateNotice(f, machine)
 	c.validateCA(f, machine, root)
 	if _, err := c.mountList(machine, root); err != nil {
 		f.list = append(f.list, err)

@@ -86,12 +86,6 @@ func (c Config) validateNetwork(f *faults) {
 			f.add("--upstream-proxy", redactURL(c.UpstreamProxy), err)
 		}
 	}
-	for _, entry := range c.Upstreams {
-		if err := checkUpstream(entry); err != nil {
-			name, value, _ := strings.Cut(entry, "=")
-			f.add("--upstream", name+"="+redactURL(value), err)
-		}
-	}
 }
 
 // validateNetworkName refuses networks that share the namespace of something else: the firewall would not be the agent's own.
@@ -139,23 +133,6 @@ func checkProxyURL(s string) error {
 		return errors.New("must begin with http://: the proxy itself is spoken to without TLS")
 	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
 		return errors.New("must end after the port")
-	}
-	return nil
-}
-
-func checkUpstream(entry string) error {
-	name, value, ok := strings.Cut(entry, "=")
-	if !ok || !regexp.MustCompile(`^[a-z][a-z0-9-]*$`).MatchString(name) {
-		return errors.New("must be NAME=URL, such as anthropic=https://api.example.com")
-	}
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return errors.New("must be NAME=URL with an https:// or http:// URL")
-	case u.User != nil:
-		return withHint(errors.New("holds a user or password"), "give keys with --secret")
-	case u.RawQuery != "" || u.Fragment != "":
-		return errors.New("must not have a query or fragment")
 	}
 	return nil
 }

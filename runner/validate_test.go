@@ -17,6 +17,10 @@ import (
 func validConfig(t *testing.T) runner.Config {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
+	for _, name := range []string{"ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "CODEX_API_KEY"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("ANTHROPIC_API_KEY", "sk-ant-canary-of-the-environment")
 	cfg := runner.Defaults()
 	cfg.Workspace = t.TempDir()
 	cfg.Prompt = "do it"
@@ -138,7 +142,9 @@ func TestValidateAccepts(t *testing.T) {
 	cfg.AllowedDomains = []string{"a.example,b.example:80,443\n*.c.example 192.0.2.1:22", "bücher.example"}
 	cfg.AllowedInternal = []string{"db.example:5432", "10.0.0.0/8:5432"}
 	cfg.UpstreamProxy = "http://user:secret@proxy.example:3128"
-	cfg.Upstreams = []string{"anthropic=https://api.example.com/base"}
+	cfg.Upstreams = []string{"anthropic=https://api.example.com/base", "mycorp=openai+http://192.0.2.7:8080/v1"}
+	cfg.Prices = []string{"my-model=1/2", "claude-opus-5=0/0/0/0/0"}
+	cfg.MaxTokens, cfg.MaxRequests, cfg.MaxCostUSD = 1, 1, 0.5
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}

@@ -22,12 +22,14 @@ const termGrace = 2 * time.Second
 var (
 	errTimeout = errors.New("the agent did not end in time")
 	errDisk    = errors.New("the engine's disk is nearly full")
+	errBudget  = errors.New("the agent went on without a budget")
 )
 
 // ending is how the agent ended.
 type ending struct {
 	started bool
-	stopped error // errTimeout, errDisk, a *SignalError or a fault; nil when it ended by itself
+	stopped error // errTimeout, errDisk, errBudget, a *SignalError or a fault; nil when it ended by itself
+	spent   *wire.BudgetSpent
 	exit    *wire.AgentExit
 	code    int
 	oom     bool
@@ -50,7 +52,7 @@ func (r *run) work(ctx context.Context) {
 	// what there is to stop.
 	r.ending.started = true
 	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), buildDeadline)
-	_, err := r.box.Start(starting, r.live.stdout(), r.live.stderr())
+	_, err := r.box.Start(starting, r.live.stream(), r.live.stream())
 	cancel()
 	if err != nil {
 		r.fault(agentStartError(err))
@@ -64,7 +66,7 @@ func (r *run) work(ctx context.Context) {
 	r.ending.stopped = r.attend(ctx, ended)
 	switch stopped := r.ending.stopped; {
 	case stopped == nil:
-	case errors.Is(stopped, errTimeout), errors.Is(stopped, errDisk), errors.As(stopped, new(*SignalError)):
+	case errors.Is(stopped, errTimeout), errors.Is(stopped, errDisk), errors.Is(stopped, errBudget), errors.As(stopped, new(*SignalError)):
 		r.log.Warn("stopping the agent", "reason", stopped)
 		r.fault(r.stop(context.WithoutCancel(ctx), ended))
 	default:
@@ -87,23 +89,38 @@ type boxEnd struct {
 func (r *run) attend(ctx context.Context, ended chan boxEnd) error {
 	timeout := time.NewTimer(r.cfg.Timeout)
 	defer timeout.Stop()
-	select {
-	case end := <-ended:
-		r.ending.code = end.code
-		ended <- boxEnd{code: end.code} // for stop
-		return end.err
-	case <-timeout.C:
-		return fmt.Errorf("%w: --timeout is %s", errTimeout, r.cfg.Timeout)
-	case disk := <-r.gateway.disk:
-		if disk.NoFiles {
-			return fmt.Errorf("%w: hardly an inode is left", errDisk)
+	var grace <-chan time.Time
+	for {
+		select {
+		case end := <-ended:
+			r.ending.code = end.code
+			ended <- boxEnd{code: end.code} // for stop
+			return end.err
+		case <-timeout.C:
+			return fmt.Errorf("%w: --timeout is %s", errTimeout, r.cfg.Timeout)
+		case spent := <-r.gateway.budget:
+			r.log.Warn("the budget is used up: the model answers no more", "reason", spent.Reason)
+			grace = time.After(budgetGrace)
+		case <-grace:
+			return errBudget
+		case disk := <-r.gateway.disk:
+			return diskError(disk, r.cfg.MinFreeDisk)
+		case <-r.gateway.ended:
+			return r.gateway.failure()
+		case <-ctx.Done():
+			return cancelled(ctx)
 		}
-		return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes), r.cfg.MinFreeDisk)
-	case <-r.gateway.ended:
-		return r.gateway.failure()
-	case <-ctx.Done():
-		return cancelled(ctx)
 	}
+}
+
+// budgetGrace is how long an agent whose budget is used up may take to end by itself: it was told so in place of an answer.
+const budgetGrace = 10 * time.Second
+
+func diskError(disk wire.Disk, least Bytes) error {
+	if disk.NoFiles {
+		return fmt.Errorf("%w: hardly an inode is left", errDisk)
+	}
+	return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes), least)
 }
 
 // stop ends the agent: TERM, and KILL for one that does not listen. What is left after it dies with the gateway.
@@ -163,7 +180,6 @@ func (r *run) readExit(ctx context.Context) {
 
 // describeAgent fills in the agent's part of the report.
 func (r *run) describeAgent() {
-	r.rep.Transcript = r.live.report()
 	a := &r.rep.Agent
 	e := r.ending
 	a.OOMKilled = e.oom
@@ -195,7 +211,24 @@ func (r *run) limitsReached() []string {
 	if errors.Is(r.ending.stopped, errDisk) {
 		list = append(list, r.ending.stopped.Error())
 	}
+	if r.ending.spent != nil {
+		list = append(list, r.budgetSpent())
+	}
 	return list
+}
+
+// budgetSpent says which budget is used up, and on what.
+func (r *run) budgetSpent() string {
+	u := r.rep.Usage
+	text := fmt.Sprintf("the budget is used up (%s): %s; used: %s, %s in, %s out", r.ending.spent.Option, r.ending.spent.Reason,
+		plural(u.Requests, "request"), plural(u.InputTokens, "token"), plural(u.OutputTokens, "token"))
+	if u.CostUSD > 0 {
+		text += fmt.Sprintf(", $%.4f", u.CostUSD)
+	}
+	if errors.Is(r.ending.stopped, errBudget) {
+		text += "; " + errBudget.Error() + " and was stopped"
+	}
+	return text
 }
 
 // settle closes the network's record, and reads what the agent's container says of its end beside it. After it the gateway is gone, and with it
@@ -209,6 +242,9 @@ func (r *run) settle(ctx context.Context) {
 	summary, err := r.closeNetwork(ctx)
 	r.fault(err)
 	reading.Wait()
+	if r.gateway != nil {
+		r.rep.Usage, r.ending.spent = r.gateway.asked()
+	}
 	r.rep.Network = r.networkReport(summary)
 	r.fault(r.files.network.Close())
 	if summary != nil && !summary.RulesIntact {

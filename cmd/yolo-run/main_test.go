@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// A home that is not the scripts' folder, which they use as the workspace.
 			env.Setenv("HOME", home)
+			env.Setenv("ANTHROPIC_API_KEY", "sk-ant-canary-of-the-environment")
 			env.Setenv("HOSTILE", "a\x1b[31m\u202eb")
 			env.Setenv("NL", "\n")
 			return nil

@@ -22,6 +22,9 @@ const (
 // Command is the name of an agent that is a command line of the user's.
 const Command = "command"
 
+// root is where everything of an agent lies in its image; its program is root/bin/NAME.
+const root = "/opt/yolo-run/agent"
+
 // Agent is one way to work on a prompt.
 type Agent struct {
 	Name string
@@ -31,10 +34,24 @@ type Agent struct {
 	ModelFlag string
 	// Env is what the agent needs beside what every agent gets, as NAME=VALUE.
 	Env []string
+	// API is the name of the one that the agent is made for, empty when it is for none. Served says what the agent needs when the gateway
+	// serves it at a base URL, beside the API's variables.
+	API    string
+	Served func(base string) Extra
+	// ConfigDir is where the agent keeps its settings and logins, below [Home].
+	ConfigDir string
+	// Tell hands the agent the notice in the vendor's own way.
+	Tell func(notice string) Extra
 	// Shell: the prompt is a script and is run.
 	Shell bool
-	// Format is that of the JSON on its standard output ([NewTranscript]); empty for agents that print text.
-	Format string
+}
+
+// Extra is what an agent is given beside its command line: options, variables as NAME=VALUE, and files by path. Files below [Home] are the
+// agent's, others are root's and lie below [wire.Dir].
+type Extra struct {
+	Options []string
+	Env     []string
+	Files   map[string]string
 }
 
 // Resolve returns the agent of this name, or the one that command is when there is one. An unknown name is an error that lists the known ones.
@@ -54,34 +71,22 @@ func Resolve(name string, command []string) (Agent, error) {
 	return a, nil
 }
 
-// known are the agents with a name. All but shell read the prompt from standard input: it may be larger than an argument can be, and
-// /proc/*/cmdline is no place for it.
-func known() map[string]Agent {
-	return map[string]Agent{
-		"claude": {
-			Argv:      []string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"},
-			ModelFlag: "--model",
-			Format:    "claude",
-			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"}, // or its telemetry fills the report with denials
-		},
-		"codex": {
-			Argv:      []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "-"},
-			ModelFlag: "--model",
-			Format:    "codex",
-		},
-		"gemini": {
-			Argv:      []string{"gemini", "--yolo", "--output-format", "stream-json"},
-			ModelFlag: "--model",
-			Format:    "gemini",
-		},
-		"shell": {Shell: true},
-	}
+// Setup is one run of an agent.
+type Setup struct {
+	Dir      string // where it starts
+	UID, GID int
+	Model    string   // that was asked for; empty is the agent's own choice
+	Env      []string // of the user's, as NAME=VALUE; wins over everything else
+	// APIs are those that the gateway serves at Addr, 127.0.0.1:PORT.
+	APIs []API
+	Addr string
+	// Notice is what the agent is told about the sandbox; empty for nothing.
+	Notice string
 }
 
-// Config is what `entrypoint agent` is told to run: in dir, as uid:gid, with env (NAME=VALUE) over what every agent gets, on the model of
-// this name if one is given. The layers of the workspace are the caller's to add.
-func (a Agent) Config(dir string, uid, gid int, env []string, model string) wire.AgentConfig {
-	argv := slices.Clone(a.Argv)
+// Config is what `entrypoint agent` is told to run, and the files that the agent needs for it, by path. The layers of the workspace are the
+// caller's to add.
+func (a Agent) Config(s Setup) (wire.AgentConfig, map[string]string) {
 	vars := []string{
 		"YOLO_RUN=1",
 		"CI=1", // tools ask no questions
@@ -92,26 +97,53 @@ func (a Agent) Config(dir string, uid, gid int, env []string, model string) wire
 		"TMPDIR=/tmp",
 		"YOLO_PROMPT_FILE=" + wire.PromptPath,
 	}
-	if model != "" {
-		vars = append(vars, "YOLO_MODEL="+model)
+	var options []string
+	if s.Model != "" {
+		vars = append(vars, "YOLO_MODEL="+s.Model)
 		if a.ModelFlag != "" {
-			argv = slices.Insert(argv, modelAt(argv), a.ModelFlag, model)
+			options = append(options, a.ModelFlag, s.Model)
 		}
 	}
+	extra := a.extra(s)
+	argv := slices.Clone(a.Argv)
+	options = append(options, extra.Options...)
 	return wire.AgentConfig{
 		Wire:  wire.Version,
-		Argv:  argv,
-		Dir:   dir,
-		Env:   merge(vars, a.Env, env),
-		UID:   uid,
-		GID:   gid,
+		Argv:  slices.Insert(argv, optionsEnd(argv), options...),
+		Dir:   s.Dir,
+		Env:   merge(vars, a.Env, extra.Env, s.Env),
+		UID:   s.UID,
+		GID:   s.GID,
 		Shell: a.Shell,
 		Stdin: !a.Shell, // a script's input is not the script
-	}
+	}, extra.Files
 }
 
-// modelAt is where options end: before a "-" that stands for standard input.
-func modelAt(argv []string) int {
+// extra collects what the served APIs and the notice bring.
+func (a Agent) extra(s Setup) Extra {
+	all := Extra{Files: map[string]string{}}
+	add := func(e Extra) {
+		all.Options = append(all.Options, e.Options...)
+		all.Env = append(all.Env, e.Env...)
+		maps.Copy(all.Files, e.Files)
+	}
+	for _, api := range s.APIs {
+		add(Extra{Env: api.Env(s.Addr)})
+		if api.Name == a.API && a.Served != nil {
+			add(a.Served(api.BaseURL(s.Addr)))
+		}
+	}
+	if s.Notice != "" {
+		add(Extra{Env: []string{"YOLO_NOTICE_FILE=" + NoticePath}, Files: map[string]string{NoticePath: s.Notice}})
+		if a.Tell != nil {
+			add(a.Tell(s.Notice))
+		}
+	}
+	return all
+}
+
+// optionsEnd is where further options go: before a "-" that stands for standard input.
+func optionsEnd(argv []string) int {
 	if n := len(argv); n > 0 && argv[n-1] == "-" {
 		return n - 1
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,11 @@ import (
 )
 
 func TestConfig(t *testing.T) {
+	claude := strings.Fields(root + "/bin/claude -p --output-format stream-json --verbose --dangerously-skip-permissions")
+	codex := strings.Fields(root + "/bin/codex exec --json --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check" +
+		` -c analytics.enabled=false -c check_for_update_on_startup=false -c otel.metrics_exporter="none" -c features.plugins=false` +
+		` -c features.apps=false -c features.enable_request_compression=false -c web_search="disabled"`)
+	gemini := strings.Fields(root + "/bin/gemini --yolo --output-format stream-json")
 	tests := []struct {
 		name    string
 		command []string
@@ -16,15 +22,11 @@ func TestConfig(t *testing.T) {
 		argv    []string
 		shell   bool
 	}{
-		{"claude", nil, "", []string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"}, false},
-		{
-			"claude", nil, "opus",
-			[]string{"claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions", "--model", "opus"},
-			false,
-		},
-		{"codex", nil, "", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "-"}, false},
-		{"codex", nil, "o9", []string{"codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--model", "o9", "-"}, false},
-		{"gemini", nil, "pro", []string{"gemini", "--yolo", "--output-format", "stream-json", "--model", "pro"}, false},
+		{"claude", nil, "", claude, false},
+		{"claude", nil, "opus", append(slices.Clip(claude), "--model", "opus"), false},
+		{"codex", nil, "", append(slices.Clip(codex), "-"), false},
+		{"codex", nil, "o9", append(slices.Clip(codex), "--model", "o9", "-"), false},
+		{"gemini", nil, "pro", append(slices.Clip(gemini), "--model", "pro"), false},
 		{"shell", nil, "any", nil, true},
 		{"", []string{"make", "-"}, "any", []string{"make", "-"}, false},
 		{Command, []string{"sh", "-c", "exit 3"}, "", []string{"sh", "-c", "exit 3"}, false},
@@ -35,7 +37,7 @@ func TestConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := a.Config("/workspace/sub", 1000, 1001, nil, tt.model)
+			c, _ := a.Config(Setup{Dir: "/workspace/sub", UID: 1000, GID: 1001, Model: tt.model})
 			if !slices.Equal(c.Argv, tt.argv) {
 				t.Errorf("argv %q, want %q", c.Argv, tt.argv)
 			}
@@ -59,9 +61,9 @@ func TestConfigSharesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	command[0] = "changed"
-	one := a.Config("/", 1, 1, nil, "")
+	one, _ := a.Config(Setup{Dir: "/", UID: 1, GID: 1})
 	one.Argv[1] = "changed"
-	if two := a.Config("/", 1, 1, nil, ""); !slices.Equal(two.Argv, []string{"a", "b"}) {
+	if two, _ := a.Config(Setup{Dir: "/", UID: 1, GID: 1}); !slices.Equal(two.Argv, []string{"a", "b"}) {
 		t.Errorf("argv %q", two.Argv)
 	}
 }
@@ -71,10 +73,15 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := a.Config("/workspace", 1000, 1000, append(CAEnv(), "CI=false", "EMPTY=", "A=1", "A=2", "HOME=/elsewhere"), "").Env
+	c, _ := a.Config(Setup{
+		Dir: "/workspace", UID: 1000, GID: 1000, APIs: APIs()[:1], Addr: "127.0.0.1:7",
+		Env: append(CAEnv(), "CI=false", "EMPTY=", "A=1", "A=2", "HOME=/elsewhere"),
+	})
+	got := c.Env
 	want := []string{
 		"YOLO_RUN=1", "CI=false", "HOME=/elsewhere", "USER=agent", "LOGNAME=agent", "SHELL=/bin/sh", "TMPDIR=/tmp",
 		"YOLO_PROMPT_FILE=/.yolo-run/prompt", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
+		"ANTHROPIC_API_KEY=yolo-run-placeholder", "ANTHROPIC_BASE_URL=http://127.0.0.1:7/anthropic",
 		"SSL_CERT_FILE=/.yolo-run/ca.pem", "NODE_EXTRA_CA_CERTS=/.yolo-run/ca.pem", "REQUESTS_CA_BUNDLE=/.yolo-run/ca.pem",
 		"CURL_CA_BUNDLE=/.yolo-run/ca.pem", "GIT_SSL_CAINFO=/.yolo-run/ca.pem", "PIP_CERT=/.yolo-run/ca.pem", "AWS_CA_BUNDLE=/.yolo-run/ca.pem",
 		"EMPTY=", "A=2",
@@ -99,6 +106,78 @@ func TestResolveRefuses(t *testing.T) {
 	for _, tt := range tests {
 		if _, err := Resolve(tt.name, tt.command); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q %q: error %v, want %q", tt.name, tt.command, err, tt.want)
+		}
+	}
+}
+
+// Codex learns the base URL by an option: the placeholder stands in the environment, where its provider looks for the key.
+func TestCodexIsToldWhereItsModelIs(t *testing.T) {
+	a, err := Resolve("codex", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	openai, _ := FindAPI("openai")
+	c, _ := a.Config(Setup{APIs: []API{openai}, Addr: "127.0.0.1:7"})
+	argv := strings.Join(c.Argv, " ")
+	if !strings.Contains(argv, `base_url="http://127.0.0.1:7/openai/v1"`) || c.Argv[len(c.Argv)-1] != "-" {
+		t.Errorf("argv %s", argv)
+	}
+	if !slices.Contains(c.Env, "OPENAI_API_KEY=yolo-run-placeholder") {
+		t.Errorf("env %q", c.Env)
+	}
+	anthropic, _ := FindAPI("anthropic")
+	if other, _ := a.Config(Setup{APIs: []API{anthropic}, Addr: "127.0.0.1:7"}); strings.Contains(strings.Join(other.Argv, " "), "base_url") {
+		t.Errorf("argv %q", other.Argv)
+	}
+}
+
+// Settings that insist on a key would lock out a login that the user has mounted.
+func TestGeminiIsSetUpForAKeyOnlyWhereThereIsOne(t *testing.T) {
+	a, err := Resolve("gemini", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gemini, _ := FindAPI("gemini")
+	c, files := a.Config(Setup{APIs: []API{gemini}, Addr: "127.0.0.1:7"})
+	if text := files["/.yolo-run/gemini.json"]; !json.Valid([]byte(text)) || !slices.Contains(c.Env, "GEMINI_CLI_SYSTEM_SETTINGS_PATH=/.yolo-run/gemini.json") {
+		t.Errorf("settings %q, env %q", text, c.Env)
+	}
+	if c, files := a.Config(Setup{}); len(files) > 0 || strings.Contains(strings.Join(c.Env, " "), "SETTINGS") {
+		t.Errorf("without a key: files %v, env %q", files, c.Env)
+	}
+}
+
+func TestEachAgentIsToldInItsOwnWay(t *testing.T) {
+	const notice = "two lines\nwith \"quotes\" and \\ and \u2028 <b>"
+	for name, told := range map[string]func(wire.AgentConfig, map[string]string) bool{
+		"claude": func(c wire.AgentConfig, _ map[string]string) bool {
+			i := slices.Index(c.Argv, "--append-system-prompt")
+			return i > 0 && c.Argv[i+1] == notice
+		},
+		"codex": func(c wire.AgentConfig, _ map[string]string) bool {
+			i := slices.IndexFunc(c.Argv, func(arg string) bool { return strings.HasPrefix(arg, "developer_instructions=") })
+			if i < 0 || c.Argv[i-1] != "-c" || c.Argv[len(c.Argv)-1] != "-" {
+				return false
+			}
+			var got string
+			return json.Unmarshal([]byte(strings.TrimPrefix(c.Argv[i], "developer_instructions=")), &got) == nil && got == notice
+		},
+		"gemini": func(_ wire.AgentConfig, files map[string]string) bool {
+			return files[Home+"/.gemini/GEMINI.md"] == notice
+		},
+		"shell": func(wire.AgentConfig, map[string]string) bool { return true },
+	} {
+		a, err := Resolve(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, files := a.Config(Setup{Notice: notice})
+		if !told(c, files) || files[NoticePath] != notice || !slices.Contains(c.Env, "YOLO_NOTICE_FILE=/.yolo-run/notice") {
+			t.Errorf("%s: argv %q, env %q, files %q", name, c.Argv, c.Env, files)
+		}
+		quiet, files := a.Config(Setup{})
+		if all := strings.Join(append(quiet.Argv, quiet.Env...), " "); len(files) > 0 || strings.Contains(all, "append-system") || strings.Contains(all, "developer_") || strings.Contains(all, "NOTICE") {
+			t.Errorf("%s without a notice: %q %q", name, all, files)
 		}
 	}
 }

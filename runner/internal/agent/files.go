@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +26,8 @@ type Files struct {
 	PromptSize int64
 	// Config says whose the home folder is, too.
 	Config wire.AgentConfig
+	// Extra are further files, by path: the agent's below [Home], root's below [wire.Dir].
+	Extra map[string]string
 	// CA is a bundle of certificates in PEM, put at [wire.CAPath]; nil for none.
 	CA []byte
 	// ModTime is the time of all entries.
@@ -70,6 +75,7 @@ func WriteFiles(tw *tar.Writer, f Files) error {
 	w.folder("/home", 0o755, 0, 0)
 	w.folder(Home, 0o700, uid, gid)
 	w.text(Home+"/.gitconfig", 0o644, uid, gid, []byte(gitConfig))
+	w.extra(f.Extra, uid, gid)
 	w.folder("/tmp", 0o1777, 0, 0)
 	return w.err
 }
@@ -91,12 +97,39 @@ type archive struct {
 	err error
 }
 
-func (a *archive) folder(path string, mode int64, uid, gid int) {
-	a.header(&tar.Header{Typeflag: tar.TypeDir, Name: name(path) + "/", Mode: mode, Uid: uid, Gid: gid})
+func (a *archive) folder(file string, mode int64, uid, gid int) {
+	a.header(&tar.Header{Typeflag: tar.TypeDir, Name: name(file) + "/", Mode: mode, Uid: uid, Gid: gid})
 }
 
-func (a *archive) text(path string, mode int64, uid, gid int, text []byte) {
-	a.file(path, mode, uid, gid, bytes.NewReader(text), int64(len(text)))
+// extra writes the files of [Files.Extra], and an entry for each folder of the agent's on the way.
+func (a *archive) extra(files map[string]string, uid, gid int) {
+	made := map[string]bool{Home: true}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		switch {
+		case a.err != nil:
+			return
+		case path.Dir(file) == wire.Dir && path.Clean(file) == file:
+			a.text(file, 0o444, 0, 0, []byte(files[file]))
+		case strings.HasPrefix(file, Home+"/") && path.Clean(file) == file:
+			a.foldersTo(file, made, uid, gid)
+			a.text(file, 0o600, uid, gid, []byte(files[file]))
+		default:
+			a.err = fmt.Errorf("%q belongs to nobody: neither to %s nor to %s", file, Home, wire.Dir)
+		}
+	}
+}
+
+func (a *archive) foldersTo(file string, made map[string]bool, uid, gid int) {
+	for i := len(Home) + 1; i < len(file); i++ {
+		if folder := file[:i]; file[i] == '/' && !made[folder] {
+			made[folder] = true
+			a.folder(folder, 0o700, uid, gid)
+		}
+	}
+}
+
+func (a *archive) text(file string, mode int64, uid, gid int, text []byte) {
+	a.file(file, mode, uid, gid, bytes.NewReader(text), int64(len(text)))
 }
 
 // file writes exactly size bytes of r; fewer are an error, because the container would have a cut file.

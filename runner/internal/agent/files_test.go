@@ -213,3 +213,35 @@ func extract(t *testing.T, f Files) []entry {
 type failingReader struct{ err error }
 
 func (r failingReader) Read([]byte) (int, error) { return 0, r.err }
+
+func TestExtraFilesBelongToWhoeverTheyAreFor(t *testing.T) {
+	f := smallest()
+	f.Extra = map[string]string{Home + "/.a/b/one": "1", Home + "/.a/two": "2", wire.Dir + "/three": "3"}
+	found := map[string]*tar.Header{}
+	seen := map[string]bool{"./": true}
+	for _, e := range extract(t, f) {
+		found["/"+e.header.Name] = e.header
+		if dir := path.Dir(strings.TrimSuffix(e.header.Name, "/")) + "/"; !seen[dir] {
+			t.Errorf("%s before %s", e.header.Name, dir)
+		}
+		seen[e.header.Name] = true
+	}
+	uid := f.Config.UID
+	for name, want := range map[string]struct {
+		mode int64
+		uid  int
+	}{
+		Home + "/.a/": {0o700, uid}, Home + "/.a/b/": {0o700, uid}, Home + "/.a/b/one": {0o600, uid}, Home + "/.a/two": {0o600, uid}, wire.Dir + "/three": {0o444, 0},
+	} {
+		if h := found[name]; h == nil || h.Mode != want.mode || h.Uid != want.uid {
+			t.Errorf("%s: %+v, want %+v", name, h, want)
+		}
+	}
+	for _, path := range []string{"/etc/passwd", Home + "/../x", wire.Dir + "/out/x", wire.Dir + "/../x", Home, ""} {
+		f := smallest()
+		f.Extra = map[string]string{path: "x"}
+		if err := WriteFiles(tar.NewWriter(io.Discard), f); err == nil {
+			t.Errorf("a file at %q is written", path)
+		}
+	}
+}
