@@ -23,7 +23,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X m
 # Starts an engine where none answers, then runs the rest of the line.
 ENGINE := images/engine.sh
 TOOLS := build/tools
-SCRIPTS := $(wildcard .ci/run .ci/*.sh images/*.sh images/*/*.sh examples/*/*.sh)
+SCRIPTS := $(wildcard .ci/run .ci/*.sh action/*.sh images/*.sh images/*/*.sh examples/*/*.sh)
 
 .PHONY: help
 help: ## List these targets
@@ -34,7 +34,7 @@ demo: build images ## Run an agent script on the example project, and show what 
 	@$(ENGINE) examples/demo/run.sh
 
 .PHONY: test
-test: images test-tools ## Run every test, on a real engine
+test: images test-tools $(TOOLS)/act ## Run every test, on a real engine
 	@# One package at a time: the ends of runs are timed, and the engine is busy enough with one.
 	$(ENGINE) go test -count=1 -p 1 -timeout 25m $(TESTFLAGS) ./...
 

@@ -18,7 +18,7 @@ type app struct {
 	environ []string
 	version string
 	images  map[string]string // of a release, by name
-	report  *reports.Report // of the run, when there was one: it knows the exit code
+	report  *reports.Report   // of the run, when there was one: it knows the exit code
 }
 
 // execute runs the command line.

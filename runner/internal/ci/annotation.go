@@ -54,8 +54,9 @@ func annotate(all []annotation, rest string, action *githubactions.Action, emit 
 			return
 		}
 		fields := map[string]string{"title": render.Log(a.title)}
-		if a.file != "" {
-			fields["file"] = render.Visible(a.file)
+		// A name that must be escaped is none that GitHub could find; the message has it.
+		if a.file != "" && render.Log(a.file) == a.file {
+			fields["file"] = a.file
 		}
 		emit(action.WithFieldsMap(fields), render.Log(clip(a.message)))
 	}
@@ -71,6 +72,9 @@ func annotations(r *reports.Report) (errs, warnings, notices []annotation) {
 	}
 	for _, f := range r.Gate.Findings {
 		a := annotation{title: "Gate: " + f.Rule, file: f.Path, message: f.Reason}
+		if f.Path != "" {
+			a.message = f.Path + ": " + f.Reason
+		}
 		if f.Severity == reports.Block {
 			errs = append(errs, a)
 		} else {

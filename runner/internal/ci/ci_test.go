@@ -216,7 +216,10 @@ func TestAnnotationsAreCounted(t *testing.T) {
 func TestAnnotationSaysWhatToDo(t *testing.T) {
 	r := &reports.Report{
 		Outcome: reports.PolicyFailed, Policy: reports.Policy{Egress: "enforce"},
-		Gate: reports.Gate{Findings: []reports.Finding{{Rule: "symlink", Severity: reports.Block, Path: "a,b:c", Reason: "points outside"}}},
+		Gate: reports.Gate{Findings: []reports.Finding{
+			{Rule: "symlink", Severity: reports.Block, Path: "a,b:c", Reason: "points outside"},
+			{Rule: "bad-name", Severity: reports.Block, Path: "b\n##", Reason: "a control character"},
+		}},
 		Network: reports.Network{Destinations: []reports.Destination{{
 			Name: "evil.test", Port: 8443, Layer: reports.LayerTLS, Verdict: reports.Deny, Count: 2, Reason: "no rule",
 			Processes: []reports.Process{{PID: 3, Exe: "/bin/curl"}},
@@ -226,9 +229,13 @@ func TestAnnotationSaysWhatToDo(t *testing.T) {
 	if err := Detect(w.getenv, &w.log).Annotate(r); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(w.log.String(), "file=b") {
+		t.Errorf("a name that GitHub cannot find is a file:\n%s", w.log.String())
+	}
 	for _, want := range []string{
+		"::error title=Gate%3A bad-name::b\\n#\\#: a control character\n",
 		"::error title=yolo-run%3A policy::The patch did not pass the gate",
-		"::error file=a%2Cb%3Ac,title=Gate%3A symlink::points outside\n",
+		"::error file=a%2Cb%3Ac,title=Gate%3A symlink::a,b:c: points outside\n",
 		"::warning title=Denied::evil.test:8443: 2×, no rule, by /bin/curl, to allow it: --allowed-domain evil.test:8443\n",
 	} {
 		if !strings.Contains(w.log.String(), want) {
