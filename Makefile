@@ -1,8 +1,8 @@
 # yolo-run. `make` alone lists what there is.
 #
 # VERSION  what binaries and images are called (dev)
-# CA_FILE  a PEM file for image builds behind a proxy that opens TLS
-# AGENTS   also build the images of these agents, comma-separated
+# CA_FILE  a PEM file for image builds behind a proxy that opens TLS (the machine's own certificates)
+# AGENTS   agents whose images are built too, comma-separated; tests need all of them unless it says otherwise
 # YES=1    install and start what is missing without asking
 
 SHELL := /bin/bash
@@ -11,7 +11,10 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 VERSION ?= dev
-AGENTS ?=
+# The real agents are tested too, and come from npm: where it cannot be reached, AGENTS= leaves them out.
+ifeq ($(origin AGENTS),undefined)
+test test-images: AGENTS := claude,claude-musl,codex,gemini
+endif
 CA_FILE ?=
 PREFIX ?= /usr/local
 FUZZTIME ?= 10s
@@ -34,9 +37,13 @@ demo: build images ## Run an agent script on the example project, and show what 
 	@$(ENGINE) examples/demo/run.sh
 
 .PHONY: test
-test: images test-tools $(TOOLS)/act ## Run every test, on a real engine
+test: test-images test-tools $(TOOLS)/act ## Run every test, on a real engine
 	@# One package at a time: the ends of runs are timed, and the engine is busy enough with one.
 	$(ENGINE) go test -count=1 -p 1 -timeout 25m $(TESTFLAGS) ./...
+
+.PHONY: test-images
+test-images: images
+	@[[ -n '$(AGENTS)' ]] || echo '==> AGENTS= was given: the tests of the real agents (claude, codex, gemini) are left out' >&2
 
 # What builds namespaces and rules of the tests' own: an engine elsewhere (DOCKER_HOST) does not bring them along.
 .PHONY: test-tools

@@ -5,8 +5,8 @@
 #
 # What an image is made from is hashed into one of its labels; an image that has the hash already is left alone.
 #   VERSION  the tag (dev)
-#   AGENTS   also the images of these agents: claude,codex,gemini
-#   CA_FILE  a PEM file, for networks where a proxy opens TLS: used to fetch, not left in any image
+#   AGENTS   also the images of these agents: claude,codex,gemini; claude-musl has the files for images with that libc
+#   CA_FILE  a PEM file, for networks where a proxy opens TLS: used to fetch, not left in any image; the machine's own by default
 #   REBUILD  1 builds everything anew, with the archive's newest packages
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -23,22 +23,59 @@ main() {
   local agent agents=()
   IFS=', ' read -ra agents <<<"${AGENTS:-}"
   for agent in "${agents[@]}"; do
-    [[ -f $here/agents/$agent/Dockerfile ]] || die "AGENTS names \"$agent\", and there is no image for it" "Known: $(known_agents)"
+    [[ -n $(packages "$agent") ]] || die "AGENTS names \"$agent\", and there is no image for it" "Known: $(known_agents)"
   done
-  [[ -z ${CA_FILE:-} ]] || check_ca_file
+  if [[ -n ${CA_FILE:-} ]]; then check_ca_file; else CA_FILE=$(own_certificates); fi
+  export CA_FILE
   docker=$(engine_client) || die "no container engine answers" "Run make images, which starts one."
 
-  image gateway "$here/../bin/entrypoint"
+  context gateway gateway "$here/../bin/entrypoint"
+  image gateway
+  context base base
   image base
-  for agent in "${agents[@]}"; do image "agents/$agent"; done
-  "$docker" image ls --filter "label=$label" --filter "reference=yolo-run/*:$VERSION" \
-    --format '{{.Repository}}:{{.Tag}} {{.Size}}' | sort | xargs printf '    %-28s %s\n' >&2
+  for agent in "${agents[@]}"; do agent_image "$agent"; done
+  sizes
   ((SECONDS - started < 2)) || say "images ready in $((SECONDS - started)) s"
 }
 
-known_agents() {
-  local known=("$here"/agents/*/)
-  [[ -d ${known[0]} ]] && basename -a "${known[@]}" | paste -sd' ' || echo none yet
+# What this machine's owner trusts is trusted to fetch with: a proxy that opens TLS is usually known here, and never in a container.
+own_certificates() {
+  local file
+  for file in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    [[ ! -r $file ]] || { realpath "$file" && return; }
+  done
+}
+
+# packages AGENT: the lines of its image.
+packages() { awk -v name="$1" '$1 == name && $2 != "-"' "$here/agents/versions"; }
+known_agents() { awk '!/^#/ && $2 != "-" && !seen[$1]++ { print $1 }' "$here/agents/versions" | paste -sd' '; }
+
+# agent_image NAME: on top of base, so that layers are shared; a build for another libc has nothing to stand on, and is files only.
+agent_image() {
+  local name=$1 dir=agents/${1%-musl} base=yolo-run/base:$VERSION libc package version
+  read -r _ libc _ package _ < <(packages "$name")
+  version=${package##*@}
+  [[ $libc != musl ]] || base=scratch
+  context "$name" "$dir" "$here"/agents/*.sh
+  { packages "$name" && grep '^npm ' "$here/agents/versions"; } >"$out/$name/packages"
+  image "$name" \
+    --build-arg "TOOLS=yolo-run/base:$VERSION" --build-arg "BASE=$base" \
+    --build-arg "REGISTRY=${npm_config_registry:-https://registry.example.com/}" \
+    --label "yolo-run.agent=${name%-musl}" --label "yolo-run.agent-version=${version%-linux-*}" --label "yolo-run.libc=$libc" \
+    --label "yolo-run.base=$(labelled "yolo-run/base:$VERSION")"
+}
+
+# sizes: of every image, and what an agent adds to the base.
+sizes() {
+  local tag size base
+  base=$("$docker" image inspect --format '{{.Size}}' "yolo-run/base:$VERSION")
+  while read -r tag; do
+    size=$("$docker" image inspect --format '{{.Size}}' "$tag")
+    case $("$docker" image inspect --format '{{index .Config.Labels "yolo-run.libc"}}' "$tag") in
+    '' | musl) note "$(printf '%-32s %4d MB' "$tag" "$((size / 1000000))")" ;;
+    *) note "$(printf '%-32s %4d MB, %d MB of it the agent' "$tag" "$((size / 1000000))" "$(((size - base) / 1000000))")" ;;
+    esac
+  done < <("$docker" image ls --filter "label=$label" --filter "reference=yolo-run/*:$VERSION" --format '{{.Repository}}:{{.Tag}}' | sort)
 }
 
 # One request, now, instead of a failure after minutes of retries. Go's own client asks Go's own proxy for one line: both
@@ -46,7 +83,6 @@ known_agents() {
 check_ca_file() {
   [[ -r $CA_FILE ]] || die "CA_FILE=$CA_FILE cannot be read"
   CA_FILE=$(realpath "$CA_FILE")
-  export CA_FILE
   grep -q 'BEGIN CERTIFICATE' "$CA_FILE" || die "CA_FILE=$CA_FILE has no certificate in it" "It must be in PEM form."
   local reply
   reply=$(cd / && SSL_CERT_FILE=$CA_FILE SSL_CERT_DIR=/nonexistent GOFLAGS='' \
@@ -59,13 +95,11 @@ check_ca_file() {
   esac
 }
 
-# image DIR [FILE…]: builds images/DIR with the FILEs in its context, unless that was done before.
+# image NAME [ARGUMENT…]: builds what context laid out, unless that was done before.
 image() {
-  local dir=$1 name=${1##*/} tag inputs
+  local name=$1 tag=yolo-run/$1:$VERSION inputs
   shift
-  tag=yolo-run/$name:$VERSION
-  context "$dir" "$@"
-  inputs=$(digest "$out/$name")
+  inputs=$({ digest "$out/$name" && printf '%s\n' "$@"; } | sha256sum | cut -d' ' -f1)
   if [[ ${REBUILD:-} != 1 && $(labelled "$tag") == "$inputs" ]]; then return; fi
 
   if [[ ${REBUILD:-} == 1 && -z ${rebuilt:-} ]] || ! "$docker" image inspect "$rootfs" >/dev/null 2>&1; then
@@ -79,6 +113,7 @@ image() {
     --label "org.opencontainers.image.title=$name of yolo-run"
     --label "org.opencontainers.image.version=$VERSION"
     --label org.opencontainers.image.licenses=MIT
+    "$@"
   )
   [[ ${REBUILD:-} != 1 ]] || arguments+=(--no-cache)
   # Predefined arguments of the builder: a proxy's password in them does not reach the image's history.
@@ -93,10 +128,10 @@ image() {
   [[ -z $old ]] || "$docker" image rm "$old" >/dev/null 2>&1 || true
 }
 
-# context DIR [FILE…]: the files of images/DIR, the FILEs, and what the fetch stage needs to know of this network.
+# context NAME DIR [FILE…]: the files of images/DIR, the FILEs, and what the fetch stage needs to know of this network.
 context() {
-  local dir=$1 name=${1##*/}
-  shift
+  local name=$1 dir=$2
+  shift 2
   rm -rf "${out:?}/$name"
   mkdir -p "$out/$name"
   cp "$here/$dir"/* "$out/$name/"
@@ -111,10 +146,10 @@ apt_settings() {
   [[ -z ${CA_FILE:-} ]] || echo 'Acquire::https::CAInfo "/etc/apt/build-ca.crt";'
 }
 
-# The tree's names, modes and contents; the version is in a label and in the binary.
+# The tree's names, modes and contents, but not how this machine reaches the network; the version is in a label and in the binary.
 digest() {
-  (cd "$1" && { find . -type f -printf '%m %p\n' | sort && echo "$VERSION" && find . -type f -print0 | sort -z | xargs -0 sha256sum; }) |
-    sha256sum | cut -d' ' -f1
+  (cd "$1" && set -- ! -name apt.conf ! -name ca.crt && echo "$VERSION" &&
+    find . -type f "$@" -printf '%m %p\n' | sort && find . -type f "$@" -print0 | sort -z | xargs -0 sha256sum)
 }
 labelled() { "$docker" image inspect --format "{{index .Config.Labels \"$label\"}}" "$1" 2>/dev/null || true; }
 

@@ -23,6 +23,7 @@ const (
 	LayerTCP   Layer = "tcp"
 	LayerUDP   Layer = "udp"
 	LayerICMP  Layer = "icmp"
+	LayerModel Layer = "model" // a request to a model, which the gateway makes for the agent: no policy entry decides on it
 	LayerOther Layer = "other"
 )
 

@@ -126,3 +126,13 @@ func list[T any](s []T) []T {
 	}
 	return s
 }
+
+// InertJSON returns a value of JSON on one line, with everything in its strings that is not [Printable] escaped, so that it can be shown on
+// a terminal. The value is the same, but for bytes that are not UTF-8.
+func InertJSON(value []byte) ([]byte, error) {
+	var line bytes.Buffer
+	if err := json.Compact(&line, value); err != nil {
+		return nil, err
+	}
+	return escape(line.Bytes()), nil
+}

@@ -183,7 +183,7 @@ func schemaOptions() *jsonschema.ForOptions {
 	enum := func(values ...any) *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Enum: values} }
 	return &jsonschema.ForOptions{TypeSchemas: map[reflect.Type]*jsonschema.Schema{
 		reflect.TypeFor[Verdict]():   enum(Allow, Deny, WouldDeny),
-		reflect.TypeFor[Layer]():     enum(LayerDNS, LayerTLS, LayerHTTP, LayerTCP, LayerUDP, LayerICMP, LayerOther),
+		reflect.TypeFor[Layer]():     enum(LayerDNS, LayerTLS, LayerHTTP, LayerTCP, LayerUDP, LayerICMP, LayerModel, LayerOther),
 		reflect.TypeFor[Severity]():  enum(Block, Warn),
 		reflect.TypeFor[StepKind]():  enum(StepText, StepThinking, StepTool, StepError),
 		reflect.TypeFor[time.Time](): {Type: "string", Format: "date-time"},

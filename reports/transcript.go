@@ -16,6 +16,13 @@ type Transcript struct {
 	Omitted int64 `json:"omitted,omitempty"`
 }
 
+// How many steps are listed at the beginning and at the end of [Transcript.Steps]. Where some are omitted there are as many before the gap
+// as FirstSteps.
+const (
+	FirstSteps = 200
+	LastSteps  = 300
+)
+
 // StepKind says what a [Step] is.
 type StepKind string
 

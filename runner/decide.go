@@ -79,7 +79,7 @@ func (r *run) writeReports() error {
 // tellUser ends what the run prints: a summary for people, a record of the log for machines.
 func (r *run) tellUser(model render.Model) error {
 	if r.cfg.LogFormat != "json" {
-		return render.Terminal{Color: r.colour, Width: r.columns}.Render(r.streams.Err, model)
+		return render.Terminal{Color: r.colour, Width: r.screen.columns()}.Render(r.screen, model)
 	}
 	level := slog.LevelInfo
 	if r.rep.ExitCode != 0 {

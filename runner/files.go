@@ -17,11 +17,13 @@ type runFiles struct {
 	log     *os.File
 	network *os.File
 	agent   *boundedWriter
-	ca      []byte
-	env     []string // NAME=VALUE, for the agent
+	// transcript is nil for an agent that prints text.
+	transcript *recordFile
+	ca         []byte
+	env        []string // NAME=VALUE, for the agent
 }
 
-func openRunFiles(o *output, cfg Config) (*runFiles, error) {
+func openRunFiles(o *output, cfg Config, format string) (*runFiles, error) {
 	f := &runFiles{}
 	var err error
 	if f.log, err = o.create(fileRunLog); err != nil {
@@ -35,6 +37,13 @@ func openRunFiles(o *output, cfg Config) (*runFiles, error) {
 		return nil, err
 	}
 	f.agent = &boundedWriter{file: agent, left: maxAgentLog}
+	if format != "" {
+		file, err := o.create(fileTranscript)
+		if err != nil {
+			return nil, err
+		}
+		f.transcript = &recordFile{file: file, left: maxTranscript}
+	}
 	if cfg.CAFile != "" {
 		path, err := thisHost().expand(cfg.CAFile)
 		if err == nil {
@@ -86,6 +95,9 @@ func (f *runFiles) close() {
 	}
 	if f.agent != nil {
 		_ = f.agent.file.Close()
+	}
+	if f.transcript != nil {
+		_ = f.transcript.file.Close()
 	}
 }
 

@@ -43,3 +43,55 @@ func (l *lines) flush() {
 func logLines(log *slog.Logger, from string) *lines {
 	return &lines{each: func(line []byte) { log.Debug("container", "from", from, "line", string(line)) }}
 }
+
+// records hands on what is written to it line by line, each whole: a line of JSON that was cut says nothing. One over its bound, in bytes, is
+// left out and counted.
+type records struct {
+	most    int
+	each    func(line []byte) // must not keep the line
+	rest    []byte
+	tooLong bool // what rest was the beginning of is passed over up to its end
+	skipped int64
+	// skippedBytes are those of the lines that were skipped.
+	skippedBytes int64
+}
+
+var _ io.Writer = (*records)(nil)
+
+func (r *records) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		part, after, found := bytes.Cut(p, []byte("\n"))
+		r.add(part)
+		if !found {
+			return n, nil
+		}
+		r.flush()
+		p = after
+	}
+}
+
+func (r *records) add(part []byte) {
+	if r.tooLong || len(r.rest)+len(part) > r.most {
+		r.skippedBytes += int64(len(r.rest) + len(part))
+		r.tooLong, r.rest = true, nil
+		return
+	}
+	r.rest = append(r.rest, part...)
+}
+
+// flush hands on the line that was read so far.
+func (r *records) flush() {
+	if r.tooLong {
+		r.skipped++
+	} else if len(r.rest) > 0 {
+		r.each(r.rest)
+	}
+	r.tooLong, r.rest = false, r.rest[:0]
+	if cap(r.rest) > keptRecord {
+		r.rest = nil
+	}
+}
+
+// keptRecord is how much memory is kept for the next line, in bytes.
+const keptRecord = 1 << 20

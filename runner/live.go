@@ -3,59 +3,153 @@ package runner
 import (
 	"bytes"
 	"io"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/reports/render"
+	"github.com/yolo-run/yolo-run/runner/internal/agent"
 )
 
-// liveView shows a run while it goes: the agent's output, made harmless, and denials in place.
+// liveView takes what the agent prints: it keeps all of it, and shows the run while it goes, made harmless, with denials in place. An agent
+// with a stream of JSON is shown step by step, any other one line by line.
 type liveView struct {
-	run   *run
-	mu    sync.Mutex
-	out   io.Writer
-	seen  map[string]bool // denials that were shown
-	quiet io.WriteCloser  // while the agent writes: CI takes no commands from it
-	lines []*lines        // of the agent's streams
+	run        *run
+	shown      bool // to people; machines read the log
+	redraws    bool // a status line
+	seen       map[string]bool
+	quiet      io.WriteCloser // while the agent writes: CI takes no commands from it
+	out        *backlog
+	transcript *agent.Transcript // nil where the agent prints text
+	steps      stepView
+	stdoutSink flusher
+	stderrSink flusher
+	begun      time.Time
+	ticking    sync.WaitGroup
+	stopTicks  chan struct{}
+
+	mu      sync.Mutex
+	closed  bool
+	used    reports.Usage
+	running []reports.Step // calls that are not over
+	count   int64          // steps so far
+}
+
+// flusher is a splitter of lines.
+type flusher interface {
+	io.Writer
+	flush()
 }
 
 // maxShownDenials bounds the denials that are logged as they happen; the report has all.
 const maxShownDenials = 20
 
 func newLiveView(r *run) *liveView {
-	v := &liveView{run: r, out: r.streams.Err, seen: map[string]bool{}}
-	if r.cfg.Quiet || r.cfg.LogFormat == "json" {
-		v.out = io.Discard
-	}
+	shown := !r.cfg.Quiet && r.cfg.LogFormat != "json"
+	v := &liveView{run: r, shown: shown, seen: map[string]bool{}}
+	v.redraws = shown && r.screen.canRedraw(os.Getenv)
+	v.steps = stepView{format: r.agent.Format, colour: r.colour, columns: r.screen.columns, withUsage: !v.redraws}
 	return v
 }
 
 // open begins the part of the output that the agent writes: until close, CI takes no command from it.
 func (v *liveView) open() error {
-	quiet, err := v.run.github.Quiet(v.out, "The agent at work: "+v.run.cfg.Agent)
-	v.quiet = quiet
-	return err
+	out := io.Writer(v.run.screen)
+	if !v.shown {
+		out = io.Discard
+	}
+	quiet, err := v.run.github.Quiet(out, "The agent at work: "+v.run.cfg.Agent)
+	if err != nil {
+		return err
+	}
+	v.quiet, v.begun = quiet, time.Now()
+	v.out = newBacklog(func(missed int64) { v.write("  … " + plural(missed, "line") + " not shown; agent.log has them\n") })
+	v.transcript = agent.NewTranscript(v.run.agent.Format, v.begun, v)
+	v.stdoutSink, v.stderrSink = &lines{each: v.showLine}, &lines{each: v.showLine}
+	if v.transcript != nil {
+		v.stdoutSink = &records{most: maxRecord, each: v.record}
+	}
+	v.stopTicks = make(chan struct{})
+	if v.redraws {
+		v.ticking.Go(v.tick)
+	}
+	return nil
 }
 
-// close ends that part and agent.log.
+// close ends that part, agent.log and transcript.jsonl. What the agent still prints after it is left out.
 func (v *liveView) close() {
+	close(v.stopTicks)
+	v.ticking.Wait()
+	v.mu.Lock()
+	v.stdoutSink.flush()
+	v.stderrSink.flush()
+	v.closed = true
+	v.mu.Unlock()
 	v.run.warnIf("agent.log is not complete", v.run.files.agent.close())
-	for _, l := range v.lines {
-		l.flush()
+	if v.transcript != nil {
+		v.closeTranscript()
 	}
+	v.out.close()
+	v.run.screen.setStatus("")
+	v.run.warnIf("commands of CI", v.quiet.Close())
+}
+
+func (v *liveView) closeTranscript() {
+	file := v.run.files.transcript
+	v.mu.Lock()
+	v.transcript.Close(time.Now())
+	v.showHeld(v.transcript.Report().Final)
+	v.mu.Unlock()
+	if sink, ok := v.stdoutSink.(*records); ok && sink.skipped > 0 {
+		file.skip(sink.skipped, sink.skippedBytes)
+	}
+	if file.lines > 0 {
+		v.run.log.Warn("transcript.jsonl does not have all that the agent printed", "lines", file.lines, "size", Bytes(file.lost).Human())
+	}
+	v.run.warnIf("transcript.jsonl is not complete", file.close())
+}
+
+// report is what the agent said and did, as far as it was read.
+func (v *liveView) report() reports.Transcript {
+	if v.transcript == nil {
+		return reports.Transcript{Format: v.run.agent.Format}
+	}
+	return v.transcript.Report()
+}
+
+// stdout returns the writer for the agent's standard output, stderr that for its errors: all of it goes to agent.log. They are valid from
+// open on.
+func (v *liveView) stdout() io.Writer { return &sink{v, v.stdoutSink} }
+
+func (v *liveView) stderr() io.Writer { return &sink{v, v.stderrSink} }
+
+// sink is one stream of the agent's.
+type sink struct {
+	view  *liveView
+	lines flusher
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	v := s.view
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.run.warnIf("commands of CI", v.quiet.Close())
-	v.quiet = nil
+	if v.closed {
+		return len(p), nil
+	}
+	_, _ = v.run.files.agent.Write(p) // never fails
+	return s.lines.Write(p)
 }
 
-// stream returns the writer for one stream of the agent's: all of it goes to agent.log, and line by line to the user.
-func (v *liveView) stream() io.Writer {
-	l := &lines{each: v.showLine}
-	v.lines = append(v.lines, l)
-	return io.MultiWriter(v.run.files.agent, l)
+// record takes a line of an agent's stream of JSON. One that is none, such as what a library prints, is for people.
+func (v *liveView) record(line []byte) {
+	if v.transcript.Line(line, time.Now()) {
+		v.run.files.transcript.add(line)
+		return
+	}
+	v.showLine(line[:min(len(line), maxLogLine)])
 }
 
 // colours are the escape sequences that only change how text looks (SGR, ECMA-48 8.3.117); everything else is shown as text.
@@ -68,10 +162,33 @@ func (v *liveView) showLine(line []byte) {
 }
 
 func (v *liveView) show(line string) {
+	if v.shown {
+		v.out.put(func() { v.write(line) })
+	}
+}
+
+func (v *liveView) write(line string) {
+	_, _ = io.WriteString(v.quiet, line) // the terminal may be gone; the run is not
+}
+
+// usage is told what was used so far, by the gateway. It may be called at any time, by any goroutine.
+func (v *liveView) usage(u reports.Usage) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.quiet != nil {
-		_, _ = io.WriteString(v.quiet, line) // the terminal may be gone; the run is not
+	v.used = u
+}
+
+// tick draws the status line every second.
+func (v *liveView) tick() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			v.run.screen.setStatus(v.status(now))
+		case <-v.stopTicks:
+			return
+		}
 	}
 }
 
@@ -98,6 +215,3 @@ func (v *liveView) denied(e reports.Event) {
 	}
 	v.run.log.Warn("network access denied", attrs...)
 }
-
-// usage is told what was used so far, by the gateway. It may be called at any time, by any goroutine.
-func (v *liveView) usage(reports.Usage) {}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -45,18 +44,6 @@ func (c Config) logOptions(w io.Writer) LogOptions {
 	return LogOptions{Level: level, JSON: c.LogFormat == "json", Colour: Colour(w, os.Getenv)}
 }
 
-// lockedWriter lets the log and the agent's output share a stream: one Write is one piece.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
-}
-
 // Colour reports whether text written to w may be coloured: on a terminal and in the log of a CI job, which shows colours too, unless
 // NO_COLOR (no-color.org) is set. getenv is usually [os.Getenv].
 func Colour(w io.Writer, getenv func(string) string) bool {
@@ -68,19 +55,6 @@ func Colour(w io.Writer, getenv func(string) string) bool {
 	}
 	file, ok := w.(*os.File)
 	return ok && getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
-}
-
-// columnsOf is the width of the terminal that w is, 0 where it is none.
-func columnsOf(w io.Writer) int {
-	file, ok := w.(*os.File)
-	if !ok {
-		return 0
-	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
 }
 
 // ParseLogLevel reads debug, info, warn or error; everything else is info.

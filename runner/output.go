@@ -17,12 +17,13 @@ import (
 
 // The files of the output folder (DESIGN: names are promises).
 const (
-	fileReport  = "report.json"
-	fileMark    = "report.md"
-	filePatch   = "changes.patch"
-	fileNetwork = "network.jsonl"
-	fileAgent   = "agent.log"
-	fileRunLog  = "run.log"
+	fileReport     = "report.json"
+	fileMark       = "report.md"
+	filePatch      = "changes.patch"
+	fileNetwork    = "network.jsonl"
+	fileAgent      = "agent.log"
+	fileTranscript = "transcript.jsonl"
+	fileRunLog     = "run.log"
 )
 
 // output is the folder that a run writes to. All goes through os.Root, so that no name leads out of it.
@@ -109,7 +110,7 @@ func (o *output) entries() ([]fs.DirEntry, error) {
 	}
 	ours := map[string]bool{
 		fileReport: true, fileMark: true, "report.html": true, filePatch: true, fileNetwork: true,
-		fileAgent: true, "transcript.jsonl": true, "junit.xml": true, fileRunLog: true,
+		fileAgent: true, fileTranscript: true, "junit.xml": true, fileRunLog: true,
 	}
 	for _, entry := range entries {
 		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), "."), temporarySuffix) // of a run that was killed while it wrote

@@ -141,9 +141,9 @@ func workspaceError(dir string, err error) error {
 func (r *run) prepareScreen() {
 	r.github = ci.Detect(os.Getenv, r.streams.Out)
 	options := r.cfg.logOptions(r.streams.Err)
-	r.colour, r.columns = options.Colour, columnsOf(r.streams.Err)
-	r.streams.Err = &lockedWriter{w: r.streams.Err}
-	r.log = NewLogger(r.streams.Err, options)
+	r.colour, r.screen = options.Colour, newScreen(r.streams.Err)
+	r.streams.Err = r.screen
+	r.log = NewLogger(r.screen, options)
 }
 
 // prepareOutput takes the output folder, now that the run is sure to begin, and lets the log go there too.
@@ -151,7 +151,7 @@ func (r *run) prepareOutput() (err error) {
 	if err := r.out.take(); err != nil {
 		return err
 	}
-	if r.files, err = openRunFiles(r.out, r.cfg); err != nil {
+	if r.files, err = openRunFiles(r.out, r.cfg, r.agent.Format); err != nil {
 		return err
 	}
 	record := NewLogger(r.files.log, LogOptions{Level: slog.LevelDebug, JSON: true}).Handler()

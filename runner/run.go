@@ -66,7 +66,7 @@ type run struct {
 	limits   reports.Limits
 	github   *ci.GitHub
 	colour   bool // of what people read
-	columns  int  // of their terminal, 0 where there is none
+	screen   *screen
 	// record logs what the summary for people says as well: to run.log, and to the screen only where machines read it.
 	record *slog.Logger
 	rep    reports.Report

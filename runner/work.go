@@ -52,7 +52,7 @@ func (r *run) work(ctx context.Context) {
 	// what there is to stop.
 	r.ending.started = true
 	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), buildDeadline)
-	_, err := r.box.Start(starting, r.live.stream(), r.live.stream())
+	_, err := r.box.Start(starting, r.live.stdout(), r.live.stderr())
 	cancel()
 	if err != nil {
 		r.fault(agentStartError(err))
@@ -180,6 +180,7 @@ func (r *run) readExit(ctx context.Context) {
 
 // describeAgent fills in the agent's part of the report.
 func (r *run) describeAgent() {
+	r.rep.Transcript = r.live.report()
 	a := &r.rep.Agent
 	e := r.ending
 	a.OOMKilled = e.oom

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -99,7 +100,8 @@ func readDestinations(log string) ([]reports.Destination, error) {
 		return nil, &runner.UsageError{Option: "--log", Value: log, Err: err}
 	}
 	network, err := collector.Finish(nil)
-	return network.Destinations, err
+	// No policy decides about requests to models: the gateway makes them for the agent.
+	return slices.DeleteFunc(network.Destinations, func(d reports.Destination) bool { return d.Layer == reports.LayerModel }), err
 }
 
 func fileFault(option, name string, err error) error {

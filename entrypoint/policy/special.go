@@ -91,6 +91,9 @@ func Special(addr netip.Addr) (name string, special bool) {
 	return "", false
 }
 
+// Private reports whether an address is special only because its network is somebody's own: a user may open it by naming it.
+func Private(addr netip.Addr) bool { return private(addr.Unmap().WithZone("")) }
+
 // private reports whether an entry of allowed-internal may lift addr.
 func private(addr netip.Addr) bool {
 	b := lookup(addr)

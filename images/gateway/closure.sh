@@ -1,5 +1,6 @@
 #!/bin/sh
-# closure.sh FOLDER: copies both iptables back ends, their extensions and every library that they load into FOLDER.
+# closure.sh FOLDER: copies both iptables back ends, their extensions, every library that they load and the
+# public certificate authorities into FOLDER.
 set -eu
 out=$1
 
@@ -25,6 +26,7 @@ done
 extensions=$(echo /usr/lib/*/xtables)
 keep "$extensions"
 keep /etc/protocols # names after -p
+keep /etc/ssl/certs/ca-certificates.crt # whom the gateway trusts when it calls a model; Debian's own, not those of the build
 
 for file in /usr/sbin/xtables-*-multi "$extensions"/*.so; do ldd "$file"; done |
   sed -n 's/^[^/]*\(\/[^ ]*\) .*/\1/p' | sort -u |

@@ -27,6 +27,7 @@ func (Markdown) Render(w io.Writer, m Model) error {
 	p.denials(m)
 	p.findings(r)
 	p.changes(r)
+	p.agent(r)
 	p.network(r)
 	p.facts(r)
 	if _, err := io.WriteString(w, p.String()); err != nil {
@@ -47,6 +48,9 @@ func (p *page) headline(r *reports.Report) {
 	if r.Agent.Image != "" {
 		facts = append(facts, code(r.Agent.Image))
 	}
+	if cost := Cost(r.Usage); cost != "" {
+		facts = append(facts, cost)
+	}
 	facts = append(facts, duration(r.DurationMs), "exit code "+strconv.Itoa(r.ExitCode), "run "+code(r.ID))
 	p.line(strings.Join(facts, " · "))
 }
@@ -66,8 +70,8 @@ func (p *page) denials(m Model) {
 		verdict reports.Verdict
 		bytes   int
 	}{
-		{"Denied", reports.Deny, 240 << 10},
-		{"Would be denied", reports.WouldDeny, 120 << 10},
+		{"Denied", reports.Deny, 200 << 10},
+		{"Would be denied", reports.WouldDeny, 90 << 10},
 	} {
 		dests := m.verdict(s.verdict)
 		p.section(s.title, len(dests))
@@ -107,7 +111,7 @@ func processes(d reports.Destination, most int) string {
 func (p *page) findings(r *reports.Report) {
 	p.section("Gate", len(r.Gate.Findings))
 	p.table(table{
-		header: []string{"Severity", "Rule", "Path", "Why"}, rows: len(r.Gate.Findings), open: 30, bytes: 100 << 10,
+		header: []string{"Severity", "Rule", "Path", "Why"}, rows: len(r.Gate.Findings), open: 30, bytes: 80 << 10,
 		row: func(i int) []string {
 			f := r.Gate.Findings[i]
 			return []string{text(string(f.Severity)), text(f.Rule), code(f.Path), text(f.Reason)}
@@ -119,7 +123,7 @@ func (p *page) changes(r *reports.Report) {
 	c := r.Changes
 	p.section("Changes", len(c.Files)+len(c.NotCarried)+int(min(c.Ignored.Files, 1)))
 	p.table(table{
-		header: []string{"Status", "File", "+", "-"}, right: 2, rows: len(c.Files), open: 50, bytes: 180 << 10,
+		header: []string{"Status", "File", "+", "-"}, right: 2, rows: len(c.Files), open: 50, bytes: 140 << 10,
 		row: func(i int) []string { return change(c.Files[i]) },
 	})
 	if c.Ignored.Files > 0 {
@@ -152,7 +156,7 @@ func (p *page) network(r *reports.Report) {
 	p.fold(fmt.Sprintf("Network: %s allowed, %s denied", plural(n.Allowed, "attempt"), count(n.Denied)), len(n.Destinations), func() {
 		p.table(table{
 			header: []string{"Verdict", "Attempts", "Destination", "Layer", "In", "Out", "Process"}, rows: len(n.Destinations),
-			open: len(n.Destinations), bytes: 100 << 10,
+			open: len(n.Destinations), bytes: 80 << 10,
 			row: func(i int) []string {
 				d := n.Destinations[i]
 				return []string{

@@ -46,6 +46,8 @@ func (t Terminal) Render(w io.Writer, m Model) error {
 	r := m.Report
 	s.outcome(r)
 	s.errors(r.Errors)
+	s.agent(r)
+	s.usage(r.Usage)
 	s.files(r.Changes)
 	advice := newAdviser(r.Policy)
 	for _, v := range []struct {

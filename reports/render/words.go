@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -145,7 +146,32 @@ func size(n int64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0") + " " + units[u:u+1] + "iB"
 }
 
-// duration writes milliseconds as a person would say them: 340ms, 1.5s, 2m13s.
+// Duration writes milliseconds as a person would say them: 340ms, 1.5s, 2m13s.
+func Duration(ms int64) string { return duration(ms) }
+
+// Tokens writes a number of tokens in few characters: 950, 34.1k, 2.3M.
+func Tokens(n int64) string {
+	f, unit := float64(n), ""
+	switch {
+	case n >= 999_950:
+		f, unit = f/1e6, "M"
+	case n >= 1000:
+		f, unit = f/1e3, "k"
+	default:
+		return strconv.FormatInt(n, 10)
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0") + unit
+}
+
+// Dollars writes a cost to the cent, and to more digits where a cent is much.
+func Dollars(usd float64) string {
+	if usd != 0 && math.Abs(usd) < 0.1 {
+		return "$" + strconv.FormatFloat(usd, 'f', 4, 64)
+	}
+	return "$" + strconv.FormatFloat(usd, 'f', 2, 64)
+}
+
+// duration is [Duration].
 func duration(ms int64) string {
 	d := time.Duration(ms) * time.Millisecond
 	switch {

@@ -1,5 +1,5 @@
-// Package gateway is the only way out of a run: DNS with synthetic addresses, a transparent TCP proxy that knows names, the life of the
-// firewall beneath them, and the record of every decision.
+// Package gateway is the only way out of a run: DNS with synthetic addresses, a transparent TCP proxy that knows names, the models' APIs,
+// the life of the firewall beneath them, and the record of every decision.
 //
 // Invariant: the gateway says ready only after the rules were read back and the self-test met them; it never opens anything later, and
 // when it ends, for whatever reason, every process of the run ends with it, because it is PID 1 of their namespace.
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
+	"github.com/yolo-run/yolo-run/entrypoint/internal/model"
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/reports"
@@ -137,6 +138,7 @@ type gateway struct {
 	firewall *firewall.Firewall
 	packets  *packetLog
 	upstream upstreamConfig
+	models   *model.Server // nil when no model's API is served
 
 	baseline firewall.Counters // what the self-test cost
 }
@@ -150,7 +152,10 @@ func serve(ctx context.Context, version string, cfg *wire.GatewayConfig, message
 		return at("config", err)
 	}
 	var err error
-	if g.listen, err = listenAll(); err != nil {
+	if g.models, err = g.newModels(); err != nil {
+		return at("config", err)
+	}
+	if g.listen, err = listenAll(g.models != nil); err != nil {
 		return at("listen", err)
 	}
 	if err := g.close(setUp); err != nil {
@@ -168,17 +173,22 @@ func serve(ctx context.Context, version string, cfg *wire.GatewayConfig, message
 	}
 	records, stopRecords := background(ctx, g.records(messages)...)
 	defer stopRecords()
+	models, stopModels := background(ctx, g.serveModels)
+	defer stopModels()
 	select {
 	case <-finish:
 	case err := <-services:
 		return at("run", err)
 	case err := <-records:
 		return at("run", err)
+	case err := <-models:
+		return at("run", err)
 	case err := <-g.packets.log.Failed():
 		return at("nflog", err)
 	}
 	stop()
-	if err := <-services; err != nil {
+	stopModels()
+	if err := errors.Join(<-services, <-models); err != nil {
 		return at("run", err)
 	}
 	return at("summary", g.sumUp(ctx, messages, stopRecords, records))
@@ -224,7 +234,7 @@ func (g *gateway) prepare() error {
 	return err
 }
 
-// roots are the system's certificates, which the gateway's image does not have, and those of the user.
+// roots are the image's certificates, which are Debian's, and those of the user.
 func roots(pem string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
@@ -299,6 +309,9 @@ func (g *gateway) ready(version string, checks []reports.Check) wire.Ready {
 		Wire: wire.Version, Version: version, SelfTest: checks,
 		Backend: g.firewall.Backend(), Rules: g.firewall.Rules(), Resolvers: []string{},
 	}
+	if g.listen.model != nil {
+		r.ModelAddr = g.listen.model.Addr().String()
+	}
 	for _, server := range g.upstream.Resolvers {
 		r.Resolvers = append(r.Resolvers, server.String())
 	}
@@ -308,6 +321,9 @@ func (g *gateway) ready(version string, checks []reports.Check) wire.Ready {
 // records are the services that write messages.
 func (g *gateway) records(messages *wire.Writer) []func(context.Context) error {
 	services := []func(context.Context) error{g.ledger.run}
+	if g.models != nil {
+		services = append(services, func(ctx context.Context) error { return g.reportModels(ctx, messages.Send) })
+	}
 	if g.cfg.MinFreeDiskBytes > 0 {
 		services = append(services, func(ctx context.Context) error {
 			tick := time.NewTicker(time.Second)
@@ -349,6 +365,10 @@ func (g *gateway) sumUp(ctx context.Context, messages *wire.Writer, stopRecords 
 		return err
 	}
 	summary.Stray, summary.RulesIntact = counters.Stray-g.baseline.Stray, intact
+	summary.Usage = reports.Usage{Models: []reports.ModelUsage{}}
+	if g.models != nil {
+		summary.Usage = g.models.Usage()
+	}
 	return messages.Send(wire.GatewayMessage{Type: wire.TypeSummary, Summary: &summary})
 }
 

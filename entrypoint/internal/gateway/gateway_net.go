@@ -109,16 +109,24 @@ type listeners struct {
 	dnsUDP *net.UDPConn
 	dnsTCP *net.TCPListener
 	proxy  *net.TCPListener
+	model  *net.TCPListener // nil when no model's API is served
 }
 
 // listenTries is how often a free UDP port may turn out to be taken for TCP.
 const listenTries = 16
 
-func listenAll() (*listeners, error) {
+func listenAll(models bool) (*listeners, error) {
 	addr := netip.AddrPortFrom(netip.MustParseAddr(firewall.ListenAddr), 0)
 	proxy, err := listenPlainTCP(addr)
 	if err != nil {
 		return nil, err
+	}
+	var model *net.TCPListener
+	if models { // the agent connects to it directly: loopback is open between processes of the namespace
+		if model, err = listenPlainTCP(addr); err != nil {
+			_ = proxy.Close()
+			return nil, err
+		}
 	}
 	for range listenTries {
 		var udp *net.UDPConn
@@ -130,7 +138,7 @@ func listenAll() (*listeners, error) {
 			_ = udp.Close()
 			continue
 		}
-		return &listeners{dnsUDP: udp, dnsTCP: tcp, proxy: proxy}, nil
+		return &listeners{dnsUDP: udp, dnsTCP: tcp, proxy: proxy, model: model}, nil
 	}
 	_ = proxy.Close()
 	return nil, err

@@ -9,7 +9,7 @@ import (
 
 // A multipath connection has no original destination: the record could not say where it wanted to go.
 func TestListenersSpeakPlainTCPOnly(t *testing.T) {
-	listen, err := listenAll()
+	listen, err := listenAll(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -53,6 +55,14 @@ func command(words []string) string {
 			return fmt.Sprint(n, " ", err)
 		}
 		return conn.LocalAddr().String()
+	case "post":
+		resp, err := http.Post(words[1], "application/json", strings.NewReader(words[2]))
+		if err != nil {
+			return err.Error()
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		return fmt.Sprint(resp.StatusCode, " ", string(body), " ", err)
 	default:
 		return "what?"
 	}

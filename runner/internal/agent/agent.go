@@ -44,6 +44,8 @@ type Agent struct {
 	Tell func(notice string) Extra
 	// Shell: the prompt is a script and is run.
 	Shell bool
+	// Format is that of the JSON on its standard output ([NewTranscript]); empty for agents that print text.
+	Format string
 }
 
 // Extra is what an agent is given beside its command line: options, variables as NAME=VALUE, and files by path. Files below [Home] are the

@@ -14,6 +14,7 @@ func known() map[string]Agent {
 		"claude": {
 			Argv:      []string{root + "/bin/claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"},
 			ModelFlag: "--model",
+			Format:    "claude",
 			API:       "anthropic",
 			ConfigDir: Home + "/.claude",
 			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"},
@@ -27,6 +28,7 @@ func known() map[string]Agent {
 				"-c", `web_search="disabled"`, "-",
 			},
 			ModelFlag: "--model",
+			Format:    "codex",
 			API:       "openai",
 			Served:    codexProvider,
 			ConfigDir: Home + "/.codex",
@@ -37,6 +39,7 @@ func known() map[string]Agent {
 		"gemini": {
 			Argv:      []string{root + "/bin/gemini", "--yolo", "--output-format", "stream-json"},
 			ModelFlag: "--model",
+			Format:    "gemini",
 			API:       "gemini",
 			Served:    geminiSettings,
 			ConfigDir: Home + "/.gemini",

@@ -1,5 +1,6 @@
-// Command internet stands in for the internet in tests: one container with an authoritative DNS server, web servers and plain services, which writes
-// down everything that reached it. A test asserts by it that nothing left, and by the same probe, allowed, that something would have been seen.
+// Command internet stands in for the internet in tests: one container with an authoritative DNS server, web servers, plain services and the
+// APIs of models' vendors (port 8098, with TLS 8444), which writes down everything that reached it. A test asserts by it that nothing left, and
+// by the same probe, allowed, that something would have been seen.
 //
 // It runs on a container network with a documentation range (RFC 5737), which the gateway takes for public addresses.
 package main
@@ -28,6 +29,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/yolo-run/yolo-run/runner/internal/vendor"
 )
 
 // record is everything that was seen, in order: "dns NAME TYPE", "http HOST METHOD PATH", "tls NAME", "tcp PORT", "udp PORT BYTES".
@@ -75,6 +78,9 @@ func main() {
 	for _, port := range []string{":443", ":8443"} {
 		go func() { errs <- serveTLS(port, site, cert, seen) }()
 	}
+	vendors := &vendor.Server{}
+	go func() { errs <- serve(":8098", vendors) }()
+	go func() { errs <- serveTLS(":8444", vendors, cert, seen) }()
 	for _, port := range []int{22, 5432, 853} {
 		go func() { errs <- echo(port, seen) }()
 	}
