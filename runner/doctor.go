@@ -79,6 +79,7 @@ func (d *doctor) check(name, text string, err error) bool {
 func (d *doctor) run(ctx context.Context) {
 	d.git(ctx)
 	d.workspace(ctx)
+	d.keys(thisHost())
 	var err error
 	d.engine, err = sandbox.Open(ctx, "", d.log)
 	if !d.check("engine", "", engineError(err)) {

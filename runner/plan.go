@@ -20,6 +20,7 @@ type plan struct {
 	Task      planTask      `json:"task"`
 	Workspace planWorkspace `json:"workspace"`
 	Network   planNetwork   `json:"network"`
+	Models    planModels    `json:"models"`
 	Limits    planLimits    `json:"limits"`
 	Results   planResults   `json:"results"`
 	Version   string        `json:"version"`
@@ -30,6 +31,7 @@ type planTask struct {
 	Agent    string   `json:"agent"`
 	Model    string   `json:"model,omitempty"`
 	Prompt   string   `json:"prompt,omitempty"`
+	Notice   string   `json:"notice"`
 	Command  []string `json:"command,omitempty"`
 	Image    string   `json:"image"`
 	Pull     string   `json:"pull"`
@@ -48,16 +50,15 @@ type planWorkspace struct {
 }
 
 type planNetwork struct {
-	Egress    string   `json:"egress"`
-	Allowed   []string `json:"allowedDomains"`
-	Denied    []string `json:"deniedDomains"`
-	Internal  []string `json:"allowedInternal"`
-	Network   string   `json:"network,omitempty"`
-	DNS       []string `json:"dns,omitempty"`
-	Proxy     string   `json:"upstreamProxy,omitempty"`
-	CAFile    string   `json:"caFile,omitempty"`
-	Upstreams []string `json:"upstreams,omitempty"`
-	Secrets   []string `json:"secrets,omitempty"` // names and where they come from
+	Egress   string   `json:"egress"`
+	Allowed  []string `json:"allowedDomains"`
+	Denied   []string `json:"deniedDomains"`
+	Internal []string `json:"allowedInternal"`
+	Network  string   `json:"network,omitempty"`
+	DNS      []string `json:"dns,omitempty"`
+	Proxy    string   `json:"upstreamProxy,omitempty"`
+	CAFile   string   `json:"caFile,omitempty"`
+	Secrets  []string `json:"secrets,omitempty"` // names and where they come from
 }
 
 type planLimits struct {
@@ -110,7 +111,8 @@ func newPlan(cfg Config) (plan, error) {
 	mounts, mountErr := cfg.mountList(machine, root)
 	spec, specErr := cfg.PolicySpec()
 	out, outErr := outputPath(cfg, "ID")
-	if err := errors.Join(mountErr, specErr, outErr); err != nil {
+	models, modelErr := cfg.planModels(machine)
+	if err := errors.Join(mountErr, specErr, outErr, modelErr); err != nil {
 		return plan{}, err
 	}
 	parsed, err := policy.Parse(spec)
@@ -121,6 +123,7 @@ func newPlan(cfg Config) (plan, error) {
 		Task:      cfg.planTask(),
 		Workspace: planWorkspace{root, start, cfg.WorkspaceMode, cfg.User, cfg.Hide, maskEnv(cfg.Env), mounts},
 		Network:   cfg.planNetwork(parsed.Spec()),
+		Models:    models,
 		Limits: planLimits{
 			cfg.Timeout.Milliseconds(), cfg.Memory, cfg.CPUs, cfg.PIDs, cfg.ShmSize, cfg.MinFreeDisk,
 			cfg.MaxTokens, cfg.MaxCostUSD, cfg.MaxRequests,
@@ -155,13 +158,13 @@ func (c Config) planTask() planTask {
 			prompt += ", " + Bytes(info.Size()).Human()
 		}
 	}
-	return planTask{c.Agent, c.Model, prompt, c.Command, c.Image, c.Pull, c.Platform, c.GatewayImage}
+	return planTask{c.Agent, c.Model, prompt, c.Notice, c.Command, c.Image, c.Pull, c.Platform, c.GatewayImage}
 }
 
 func (c Config) planNetwork(spec policy.Spec) planNetwork {
 	p := planNetwork{
 		Egress: string(spec.Egress), Allowed: spec.Allow, Denied: spec.Deny, Internal: spec.Internal,
-		Network: c.Network, DNS: c.DNS, CAFile: c.CAFile, Upstreams: c.Upstreams, Secrets: c.Secrets,
+		Network: c.Network, DNS: c.DNS, CAFile: c.CAFile, Secrets: c.Secrets,
 	}
 	if c.UpstreamProxy != "" {
 		p.Proxy = redactURL(c.UpstreamProxy)
@@ -185,6 +188,9 @@ func maskEnv(env []string) []string {
 func (p plan) text(cfg Config) string {
 	var b strings.Builder
 	section := func(title string, rows ...[2]string) {
+		if len(rows) == 0 {
+			return
+		}
 		fmt.Fprintf(&b, "%s\n", title)
 		for _, row := range rows {
 			if row[1] != "" {
@@ -197,6 +203,7 @@ func (p plan) text(cfg Config) string {
 		{"agent", t.Agent},
 		{"model", t.Model},
 		{"prompt", t.Prompt},
+		{"notice", t.Notice},
 		{"command", strings.Join(t.Command, " ")},
 		{"image", t.Image + ", pull " + t.Pull},
 		{"platform", t.Platform},
@@ -220,9 +227,9 @@ func (p plan) text(cfg Config) string {
 		{"dns", list(n.DNS)},
 		{"upstream proxy", n.Proxy},
 		{"ca file", n.CAFile},
-		{"upstreams", list(n.Upstreams)},
 		{"secrets", list(n.Secrets)},
 	}...)
+	section("models", p.Models.rows()...)
 	section("limits", [][2]string{
 		{"timeout", cfg.Timeout.String()},
 		{"memory", l.Memory.Human()},
@@ -231,7 +238,7 @@ func (p plan) text(cfg Config) string {
 		{"shared memory", l.Shm.Human()},
 		{"free disk", l.MinFreeDisk.Human()},
 		{"tokens", number(l.MaxTokens)},
-		{"cost", number(l.MaxCostUSD)},
+		{"cost in dollars", number(l.MaxCostUSD)},
 		{"requests", number(l.MaxRequests)},
 	}...)
 	section("results", [][2]string{
