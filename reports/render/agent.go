@@ -133,12 +133,7 @@ func (s *screen) usage(u reports.Usage) {
 	}
 	for _, m := range u.Models[:min(len(u.Models), terminalRows)] {
 		text := fmt.Sprintf("%s: %s in, %s out", m.Model, Tokens(m.InputTokens), Tokens(m.OutputTokens))
-		for _, more := range []string{modelCost(m), doubts(m)} {
-			if more != "" {
-				text += ", " + more
-			}
-		}
-		s.put("", s.paint(dim, s.fit(text)))
+		s.put("", s.paint(dim, s.fit(joined(text, modelCost(m), doubts(m)))))
 	}
 	s.more(len(u.Models) - terminalRows)
 }

@@ -142,7 +142,7 @@ func claudeRetry(line claudeLine) string {
 	if line.Status > 0 {
 		text += fmt.Sprintf(" with status %d", line.Status)
 	}
-	if reason := argument(line.Error); reason != "" {
+	if reason := argument(line.Error); reason != "" && reason != "unknown" {
 		text += ": " + reason
 	}
 	return text + fmt.Sprintf("; attempt %d of %d in %.1f s", line.Attempt, line.MaxRetries, line.DelayMs/1000)

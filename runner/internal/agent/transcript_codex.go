@@ -64,8 +64,10 @@ func (c *codex) read(data []byte, s *story) {
 	case "item.completed":
 		c.item(line.Item, true, s)
 	case "turn.failed":
+		if line.Error.Message != s.fault { // as a rule it was said just before
+			s.said(reports.StepError, line.Error.Message, 0)
+		}
 		s.fault = line.Error.Message
-		s.said(reports.StepError, line.Error.Message, 0)
 	case "turn.completed":
 		s.fault = "" // what went wrong on the way was overcome
 	case "error":
@@ -174,15 +176,27 @@ func (c *codex) tasks(it codexItem, s *story) {
 // shellCall is how a command is shown that runs in a shell of the agent's choice.
 var shellCall = regexp.MustCompile(`^(?:/usr)?(?:/bin/)?(?:ba|z|da)?sh -l?c (?s:(.+))$`)
 
-// plainCommand takes the shell around a command away where the quotes around it are plain.
+// escaped are the characters that a backslash stands before within double quotes (POSIX, Shell Command Language 2.2.3).
+var escaped = regexp.MustCompile(`\\([$"\\` + "`" + `])`)
+
+// plainCommand takes the shell around a command away, and the quotes where they are one pair.
 func plainCommand(command string) string {
 	m := shellCall.FindStringSubmatch(command)
 	if m == nil {
 		return command
 	}
 	inner := m[1]
-	if n := len(inner); n > 1 && (inner[0] == '\'' || inner[0] == '"') && inner[n-1] == inner[0] && !strings.ContainsAny(inner[1:n-1], inner[:1]+`\`) {
-		return inner[1 : n-1]
+	n := len(inner)
+	if n < 2 || inner[0] != inner[n-1] {
+		return inner
 	}
-	return inner
+	text := inner[1 : n-1]
+	switch {
+	case inner[0] == '\'' && !strings.Contains(text, "'"):
+		return text
+	case inner[0] == '"' && !strings.Contains(escaped.ReplaceAllString(text, ""), `"`):
+		return escaped.ReplaceAllString(text, "$1")
+	default:
+		return inner
+	}
 }

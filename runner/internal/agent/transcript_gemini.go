@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"regexp"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -28,6 +29,10 @@ type geminiLine struct {
 
 var _ dialect = (*gemini)(nil)
 
+// geminiFailed is the result of a command that failed and printed nothing. To Gemini CLI that is a success; of one that printed something it does
+// not tell the exit code.
+var geminiFailed = regexp.MustCompile(`^Command exited with code: -?[1-9][0-9]*$`)
+
 func (*gemini) read(data []byte, s *story) {
 	var line geminiLine
 	if !unmarshal(data, &line) {
@@ -48,7 +53,7 @@ func (*gemini) read(data []byte, s *story) {
 		if line.Status == "error" && line.Error.Message != "" {
 			result = line.Error.Message
 		}
-		s.returned(line.ID, result, line.Status == "error")
+		s.returned(line.ID, result, line.Status == "error" || geminiFailed.MatchString(result))
 	case "error":
 		s.said(reports.StepError, line.Message, 0)
 	case "result":

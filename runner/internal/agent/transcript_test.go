@@ -2,7 +2,10 @@ package agent
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +15,8 @@ import (
 
 	"github.com/yolo-run/yolo-run/reports"
 )
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing them")
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
@@ -111,6 +116,38 @@ func TestRunsThatFailSayWhy(t *testing.T) {
 	}
 }
 
+// The streams are those of the vendors' own programs, of the versions that the images have, against a stand-in for their APIs.
+func TestRealStreams(t *testing.T) {
+	streams, err := filepath.Glob("testdata/transcript/*.jsonl")
+	if err != nil || len(streams) < 9 {
+		t.Fatalf("%q, %v", streams, err)
+	}
+	for _, file := range streams {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			stream, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			format, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".jsonl"), "-")
+			report, _ := read(t, format, string(stream))
+			got := text(t, report) + "\n"
+			golden := strings.TrimSuffix(file, ".jsonl") + ".json"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s differs (go test ./runner/internal/agent -update, then look at it):\n%s", golden, got)
+			}
+		})
+	}
+}
+
 // A run may be ended in the middle of anything.
 func TestOpenCallsEndWithTheAgent(t *testing.T) {
 	got, w := read(t, "claude", `{"type":"assistant","message":{"content":[{"type":"tool_use","id":"1","name":"Bash","input":{"command":"sleep 99"}}]}}`)
@@ -206,15 +243,17 @@ func TestInputIsTheArgumentThatMatters(t *testing.T) {
 
 func TestPlainCommand(t *testing.T) {
 	for command, want := range map[string]string{
-		"/bin/bash -lc 'ls | wc'":   "ls | wc",
-		`bash -lc "ls"`:             "ls",
-		"/usr/bin/zsh -c ls":        "ls",
-		`bash -lc 'it'\''s'`:        `'it'\''s'`,
-		"bash -lc 'a\nb'":           "a\nb",
-		"rebash -lc ls":             "rebash -lc ls",
-		"":                          "",
-		"bash -lc 'a' && echo 'b'":  "'a' && echo 'b'",
-		"bash script.sh -lc 'text'": "bash script.sh -lc 'text'",
+		"/bin/bash -lc 'ls | wc'":     "ls | wc",
+		`bash -lc "ls"`:               "ls",
+		"/usr/bin/zsh -c ls":          "ls",
+		`bash -lc 'it'\''s'`:          `'it'\''s'`,
+		`bash -lc "echo \"\$a\" \\n"`: `echo "$a" \n`,
+		`bash -lc "a" "b"`:            `"a" "b"`,
+		"bash -lc 'a\nb'":             "a\nb",
+		"rebash -lc ls":               "rebash -lc ls",
+		"":                            "",
+		"bash -lc 'a' && echo 'b'":    "'a' && echo 'b'",
+		"bash script.sh -lc 'text'":   "bash script.sh -lc 'text'",
 	} {
 		if got := plainCommand(command); got != want {
 			t.Errorf("%q: %q, want %q", command, got, want)
