@@ -12,7 +12,11 @@ import (
 func known() map[string]Agent {
 	return map[string]Agent{
 		"claude": {
-			Argv:      []string{root + "/bin/claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"},
+			Argv: []string{
+				root + "/bin/claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions",
+				// Else it asks its vendor about each name that it wants to fetch, and takes the denial for an answer.
+				"--settings", `{"skipWebFetchPreflight":true}`,
+			},
 			ModelFlag: "--model",
 			Format:    "claude",
 			API:       "anthropic",
