@@ -224,7 +224,7 @@ func (r *run) imageHint(ref string) string {
 	first, _, hasFolder := strings.Cut(ref, "/")
 	switch {
 	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+":"):
-		return "no image of " + r.cfg.Agent + " is built yet: name one that has it by --image, or run a script by --agent shell"
+		return "build it in a checkout of yolo-run: make images AGENTS=" + r.cfg.Agent
 	case first == "yolo-run":
 		return "build it in a checkout of yolo-run: make images"
 	case r.cfg.Pull == string(sandbox.PullNever):
