@@ -60,16 +60,19 @@ func (r *run) policyFails() string {
 	return ""
 }
 
-// writeReports writes report.md and, last, report.json, and tells CI and the user.
+// writeReports writes the report in each of its forms, report.json last, and tells CI and the user.
 func (r *run) writeReports() error {
 	var err error
 	r.rep.Artifacts, err = r.out.artifacts()
 	errs := []error{err}
 	model := render.Model{Report: &r.rep, Dir: r.out.path}
-	errs = append(errs,
-		r.out.write(fileMark, func(w io.Writer) error { return render.Markdown{}.Render(w, model) }),
-		r.out.write(fileReport, r.rep.Write),
-	)
+	for _, form := range []struct {
+		file     string
+		renderer render.Renderer
+	}{{fileMark, render.Markdown{}}, {fileHTML, render.HTML{}}, {fileJUnit, render.JUnit{}}} {
+		errs = append(errs, r.out.write(form.file, func(w io.Writer) error { return form.renderer.Render(w, model) }))
+	}
+	errs = append(errs, r.out.write(fileReport, r.rep.Write))
 	r.warnIf("latest", r.out.linkLatest())
 	errs = append(errs, r.tellCI()...)
 	errs = append(errs, r.tellUser(model), r.files.log.Close())

