@@ -14,7 +14,6 @@ type stepsView struct {
 	Final   string
 	Error   string
 	List    listing[step]
-	Omitted string
 }
 
 // step is one thing that the agent did.
@@ -41,16 +40,23 @@ func newStepsView(t reports.Transcript, room int) stepsView {
 		return stepsView{}
 	}
 	v := stepsView{
-		There: true, Summary: plural(t.Turns, "turn") + ", " + plural(t.Tools, "tool call"),
+		There: true, Summary: Work(t),
 		Final: multiline(t.Final, 8000), Error: multiline(t.Error, pageResult),
 	}
 	if t.Format != "" {
-		v.Summary += "; the stream of " + show(t.Format) + " is in transcript.jsonl"
+		v.Summary = strings.TrimPrefix(v.Summary+"; all that "+show(t.Format)+" printed is in transcript.jsonl", "; ")
 	}
+	rows, gap := len(t.Steps), -1
 	if t.Omitted > 0 {
-		v.Omitted = plural(t.Omitted, "step") + " between the first and the last ones are only in transcript.jsonl"
+		rows, gap = rows+1, min(rows, reports.FirstSteps)
 	}
-	v.List = fit(len(t.Steps), 0, room, func(i int) (step, int) {
+	v.List = fit(rows, 0, room, func(i int) (step, int) {
+		if i == gap {
+			return step{Note: "… " + plural(t.Omitted, "step") + " not listed: transcript.jsonl has all that the agent printed"}, 300
+		}
+		if gap >= 0 && i > gap {
+			i--
+		}
 		s := newStep(t.Steps[i])
 		return s, weight(s.At, s.Kind, s.Title, s.Text, s.Result, s.Note) + 350
 	})
