@@ -112,6 +112,23 @@ func (r *run) warnOfEnv() {
 	}
 }
 
+// sayModels says where the agent's requests go, and what --mount shows it beside its work.
+func (r *run) sayModels() {
+	for _, s := range r.served {
+		attrs := []any{"api", s.Name, "upstream", s.upstream}
+		if s.from != "" {
+			attrs = append(attrs, "by", s.from)
+		}
+		if s.key != nil {
+			attrs = append(attrs, "key", s.key.Variable, "from", s.key.from)
+		}
+		r.log.Info("the gateway serves a model", attrs...)
+	}
+	if r.cfg.mountsInto(r.agent.ConfigDir) {
+		r.log.Warn("the agent can read the login that is mounted", "folder", r.agent.ConfigDir)
+	}
+}
+
 // maskSecrets keeps CI from showing what was handed in as a secret, whoever prints it.
 func (r *run) maskSecrets() error {
 	for _, secret := range r.secrets {
@@ -161,6 +178,7 @@ func (r *run) prepareOutput() (err error) {
 		r.record = r.log
 	}
 	r.warnOfEnv()
+	r.sayModels()
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)
 	return nil
