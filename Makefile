@@ -54,7 +54,7 @@ test-tools:
 check: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Lint Go, shell and workflows, as CI does
 	@source images/lib.sh && need shellcheck
 	$(TOOLS)/golangci-lint run
-	$(TOOLS)/actionlint
+	$(TOOLS)/actionlint .github/workflows/*.yml examples/github/*.yml
 	shellcheck --external-sources $(SCRIPTS)
 	GOOS=darwin go vet ./cmd/yolo-run
 	go mod tidy -diff
