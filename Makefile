@@ -15,6 +15,7 @@ VERSION ?= dev
 ifeq ($(origin AGENTS),undefined)
 test test-images: AGENTS := claude,claude-musl,codex,gemini
 endif
+test test-images: export TESTING := 1
 CA_FILE ?=
 PREFIX ?= /usr/local
 FUZZTIME ?= 10s

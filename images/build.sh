@@ -6,6 +6,7 @@
 # What an image is made from is hashed into one of its labels; an image that has the hash already is left alone.
 #   VERSION  the tag (dev)
 #   AGENTS   also the images of these agents: claude,codex,gemini; claude-musl has the files for images with that libc
+#   TESTING  1 builds what only tests need, too
 #   CA_FILE  a PEM file, for networks where a proxy opens TLS: used to fetch, not left in any image; the machine's own by default
 #   REBUILD  1 builds everything anew, with the archive's newest packages
 set -euo pipefail
@@ -34,6 +35,10 @@ main() {
   context base base
   image base
   for agent in "${agents[@]}"; do agent_image "$agent"; done
+  if [[ -n ${TESTING:-} ]]; then
+    context test-musl test/musl
+    image test-musl
+  fi
   sizes
   ((SECONDS - started < 2)) || say "images ready in $((SECONDS - started)) s"
 }

@@ -140,7 +140,7 @@ func (r *run) buildBox(ctx context.Context, gateway *sandbox.Container, proved <
 	if err != nil {
 		return err
 	}
-	box, err := r.engine.NewAgent(ctx, sandbox.AgentOptions{
+	box, err := r.newBox(ctx, sandbox.AgentOptions{
 		RunID: r.id, Image: r.images.agent, Platform: r.cfg.Platform, Gateway: gateway,
 		UID: r.identity.uid, GID: r.identity.gid, Merged: r.layers.merged.Name, Mounts: mounts, Limits: r.limits,
 	})

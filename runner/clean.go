@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
 )
 
-// Clean removes the containers and volumes of runs whose runner is gone, as far as this host started them, and says how many there were.
+// Clean removes the containers and volumes of runs whose runner is gone, as far as this host started them, and the agents' files that are kept for
+// other images and that nobody uses; and says how many there were.
 func Clean(ctx context.Context, s Streams) error {
 	log := NewLogger(s.Err, LogOptions{Level: slog.LevelInfo, Colour: Colour(s.Err, os.Getenv)})
 	engine, err := sandbox.Open(ctx, "", log)
@@ -20,12 +22,22 @@ func Clean(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	text := "nothing to remove"
-	if n > 0 {
-		text = "removed the remains of " + plural(n, "dead run")
-	}
-	_, err = fmt.Fprintln(s.Out, text)
+	caches, err := engine.RemoveCaches(ctx)
 	if err != nil {
+		return err
+	}
+	var removed []string
+	if n > 0 {
+		removed = append(removed, "the remains of "+plural(n, "dead run"))
+	}
+	if caches > 0 {
+		removed = append(removed, plural(caches, "volume")+" of agents' files")
+	}
+	text := "nothing to remove"
+	if len(removed) > 0 {
+		text = "removed " + strings.Join(removed, " and ")
+	}
+	if _, err := fmt.Fprintln(s.Out, text); err != nil {
 		return err
 	}
 	return engine.Close()

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/yolo-run/yolo-run/runner/internal/agent"
 )
 
 // The modes of a [Mount].
@@ -115,7 +117,7 @@ func mountTarget(target string) (string, error) {
 		return "", errors.New("the destination is not a clean absolute path")
 	}
 	target = path.Clean(target)
-	for _, taken := range []string{"/workspace", "/.yolo-run", "/proc", "/sys", "/dev"} {
+	for _, taken := range []string{"/workspace", "/.yolo-run", agent.Root, "/proc", "/sys", "/dev"} {
 		if within(taken, target) {
 			return "", fmt.Errorf("%s belongs to the sandbox; mount it elsewhere", target)
 		}

@@ -18,6 +18,9 @@ func (r *run) mounts(ctx context.Context) ([]sandbox.Mount, error) {
 	if objects := r.ws.ObjectsDir(); objects != "" && r.rep.Workspace.Mode == modeOverlay {
 		list = append(list, sandbox.Mount{Source: objects, Target: wire.GitObjects})
 	}
+	if r.agentFiles != nil {
+		list = append(list, r.agentFiles.mount())
+	}
 	wanted, err := r.cfg.MountList()
 	if err != nil || len(wanted) == 0 {
 		return list, err

@@ -47,6 +47,9 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	if r.state, err = openState(r.id, r.engine.Facts().Host); err != nil {
 		return nil, withHint(fmt.Errorf("state of the run: %w", err), "set XDG_STATE_HOME to a folder that can be written")
 	}
+	if err := r.prepareAgentFiles(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.prepareOutput(); err != nil {
 		return nil, err
 	}
@@ -241,6 +244,8 @@ func (r *run) image(ctx context.Context, ref, platform string) (sandbox.Image, e
 func (r *run) imageHint(ref string) string {
 	first, _, hasFolder := strings.Cut(ref, "/")
 	switch {
+	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+"-musl:"):
+		return "build it in a checkout of yolo-run: make images AGENTS=" + r.cfg.Agent + "-musl"
 	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+":"):
 		return "build it in a checkout of yolo-run: make images AGENTS=" + r.cfg.Agent
 	case first == "yolo-run":
@@ -275,7 +280,7 @@ func (r *run) prepareReport() {
 		Schema: reports.Schema, ID: r.id, Version: r.cfg.Version, FailOn: r.cfg.FailOn, StartedAt: r.started.UTC(),
 		Engine:    r.engine.Facts().Engine,
 		Sandbox:   reports.Sandbox{UID: r.identity.uid, GID: r.identity.gid, Limits: r.limits},
-		Agent:     reports.Agent{Name: r.agent.Name, Model: r.cfg.Model, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
+		Agent:     reports.Agent{Name: r.agent.Name, Version: r.agentVersion, Model: r.cfg.Model, Command: r.agent.Argv, Image: r.cfg.Image, ImageDigest: r.images.agent.Digest},
 		Workspace: reports.Workspace{Path: r.ws.Root()},
 		Policy:    r.policyReport(),
 	}

@@ -63,10 +63,13 @@ type run struct {
 	agent    agent.Agent
 	identity identity
 	images   images
-	limits   reports.Limits
-	github   *ci.GitHub
-	colour   bool // of what people read
-	screen   *screen
+	// agentFiles are nil where the image has the agent itself.
+	agentFiles   *agentFiles
+	agentVersion string // of the agent's program
+	limits       reports.Limits
+	github       *ci.GitHub
+	colour       bool // of what people read
+	screen       *screen
 	// record logs what the summary for people says as well: to run.log, and to the screen only where machines read it.
 	record *slog.Logger
 	rep    reports.Report

@@ -22,8 +22,8 @@ const (
 // Command is the name of an agent that is a command line of the user's.
 const Command = "command"
 
-// root is where everything of an agent lies in its image; its program is root/bin/NAME.
-const root = "/opt/yolo-run/agent"
+// Root is where everything of an agent lies in its image; its program is Root/bin/NAME.
+const Root = "/opt/yolo-run/agent"
 
 // Agent is one way to work on a prompt.
 type Agent struct {
@@ -42,10 +42,17 @@ type Agent struct {
 	ConfigDir string
 	// Tell hands the agent the notice in the vendor's own way.
 	Tell func(notice string) Extra
+	// Musl: there is a build for images with that libc.
+	Musl bool
 	// Shell: the prompt is a script and is run.
 	Shell bool
 	// Format is that of the JSON on its standard output ([NewTranscript]); empty for agents that print text.
 	Format string
+}
+
+// Brought reports whether the agent's program comes from an image of the agent's own, below [Root].
+func (a Agent) Brought() bool {
+	return len(a.Argv) > 0 && strings.HasPrefix(a.Argv[0], Root+"/") && a.Name != Command
 }
 
 // Extra is what an agent is given beside its command line: options, variables as NAME=VALUE, and files by path. Files below [Home] are the

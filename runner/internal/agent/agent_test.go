@@ -10,12 +10,12 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	claude := strings.Fields(root + "/bin/claude -p --output-format stream-json --verbose --dangerously-skip-permissions" +
+	claude := strings.Fields(Root + "/bin/claude -p --output-format stream-json --verbose --dangerously-skip-permissions" +
 		` --settings {"skipWebFetchPreflight":true}`)
-	codex := strings.Fields(root + "/bin/codex exec --json --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check" +
+	codex := strings.Fields(Root + "/bin/codex exec --json --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check" +
 		` -c analytics.enabled=false -c check_for_update_on_startup=false -c otel.metrics_exporter="none" -c features.plugins=false` +
 		` -c features.apps=false -c features.enable_request_compression=false -c web_search="disabled"`)
-	gemini := strings.Fields(root + "/bin/gemini --yolo --output-format stream-json")
+	gemini := strings.Fields(Root + "/bin/gemini --yolo --output-format stream-json")
 	tests := []struct {
 		name    string
 		command []string

@@ -13,20 +13,21 @@ func known() map[string]Agent {
 	return map[string]Agent{
 		"claude": {
 			Argv: []string{
-				root + "/bin/claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions",
+				Root + "/bin/claude", "-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions",
 				// Else it asks its vendor about each name that it wants to fetch, and takes the denial for an answer.
 				"--settings", `{"skipWebFetchPreflight":true}`,
 			},
 			ModelFlag: "--model",
 			Format:    "claude",
 			API:       "anthropic",
+			Musl:      true,
 			ConfigDir: Home + "/.claude",
 			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"},
 			Tell:      func(notice string) Extra { return Extra{Options: []string{"--append-system-prompt", notice}} },
 		},
 		"codex": {
 			Argv: []string{
-				root + "/bin/codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check",
+				Root + "/bin/codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check",
 				"-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false", "-c", `otel.metrics_exporter="none"`,
 				"-c", "features.plugins=false", "-c", "features.apps=false", "-c", "features.enable_request_compression=false",
 				"-c", `web_search="disabled"`, "-",
@@ -41,7 +42,7 @@ func known() map[string]Agent {
 			},
 		},
 		"gemini": {
-			Argv:      []string{root + "/bin/gemini", "--yolo", "--output-format", "stream-json"},
+			Argv:      []string{Root + "/bin/gemini", "--yolo", "--output-format", "stream-json"},
 			ModelFlag: "--model",
 			Format:    "gemini",
 			API:       "gemini",

@@ -19,6 +19,23 @@ var ErrImage = errors.New("image not found")
 type Image struct {
 	ID     string // sha256:…, what containers are created from
 	Digest string // of the registry's manifest, empty for one that was built here
+	Arch   string // such as amd64
+	Brings Agent
+}
+
+// Agent is what an image says by its labels of the agent that it brings; all empty when it brings none.
+type Agent struct {
+	Name    string
+	Version string
+	Libc    string // that its program needs: glibc, musl, or static for none
+}
+
+func agentOf(res image.InspectResponse) Agent {
+	if res.Config == nil {
+		return Agent{}
+	}
+	labels := res.Config.Labels
+	return Agent{Name: labels["yolo-run.agent"], Version: labels["yolo-run.agent-version"], Libc: labels["yolo-run.libc"]}
 }
 
 // Pull says when an image is asked of its registry.
@@ -52,7 +69,7 @@ func (e *Engine) Image(ctx context.Context, ref, platform string, pull Pull, pro
 	if !have {
 		return Image{}, fmt.Errorf("%w: %s", ErrImage, strings.TrimSpace(ref+" "+platform))
 	}
-	found := Image{ID: res.ID}
+	found := Image{ID: res.ID, Arch: res.Architecture, Brings: agentOf(res.InspectResponse)}
 	if len(res.RepoDigests) > 0 {
 		_, found.Digest, _ = strings.Cut(res.RepoDigests[0], "@")
 	}

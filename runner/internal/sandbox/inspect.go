@@ -82,7 +82,7 @@ func checkMounts(got []container.MountPoint, s spec) error {
 		switch {
 		case ok && m.RW == !asked.ReadOnly && m.Type == asked.Type && (m.Source == asked.Source || m.Name == asked.Source):
 			seen++
-		case !ok && m.Type == mount.TypeVolume && !hidesOurs(m.Destination):
+		case !ok && m.Type == mount.TypeVolume && !hidesOurs(m.Destination) && !below(m.Destination, want):
 		case !ok && m.Type == mount.TypeTmpfs && s.tmpfs[m.Destination] != "":
 		default:
 			return fmt.Errorf("the engine mounts something at %q that was not asked for (a VOLUME of the image?)", m.Destination)
@@ -92,6 +92,16 @@ func checkMounts(got []container.MountPoint, s spec) error {
 		return fmt.Errorf("the engine made %d of %d mounts", seen, len(s.mounts))
 	}
 	return nil
+}
+
+// below reports whether a folder lies in one that was asked to be mounted, and would hide a part of it.
+func below(target string, asked map[string]mount.Mount) bool {
+	for dir := path.Dir(path.Clean(target)); dir != "/" && dir != "."; dir = path.Dir(dir) {
+		if _, ok := asked[dir]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // hidesOurs reports whether a volume there would take the place of files that yolo-run puts into the agent's container.

@@ -52,7 +52,7 @@ func (e *Engine) createVolume(ctx context.Context, runID, role string, options m
 
 // removalOrder has the roles of containers that are removed side by side, each list in its order: Podman refuses to remove a container whose
 // namespaces another one uses.
-var removalOrder = [][]string{{"agent", "gateway"}, {"collector", "loader"}}
+var removalOrder = [][]string{{"agent", "gateway"}, {"collector", "loader"}, {"probe", "filler"}}
 
 // objectName is the name of a run's container or volume. Names are all that the clean-up needs to know.
 func objectName(runID, role string) string { return namePrefix(runID) + role }
@@ -91,6 +91,63 @@ func (e *Engine) RemoveVolumes(ctx context.Context, runID string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ErrInUse says that a container uses a volume, so that it cannot be removed.
+var ErrInUse = errors.New("a container uses the volume")
+
+// cachePrefix begins the names of volumes that outlive their run; no run's ID is a name of theirs. labelCache is on them, which no image can bring.
+const (
+	cachePrefix = "yolo-run-agent-"
+	labelCache  = "io.github.yolo-run.cache"
+)
+
+// Cache makes sure that there is a volume of this name that outlives the run, and returns its full name. It reports whether it was there before.
+func (e *Engine) Cache(ctx context.Context, name string) (volume string, existed bool, err error) {
+	volume = cachePrefix + name
+	_, err = e.client.VolumeInspect(ctx, volume, client.VolumeInspectOptions{})
+	if err == nil || !errdefs.IsNotFound(err) {
+		return volume, err == nil, err
+	}
+	_, err = e.client.VolumeCreate(ctx, client.VolumeCreateOptions{Name: volume, Driver: "local", Labels: map[string]string{labelCache: name}})
+	if err != nil {
+		return volume, false, fmt.Errorf("create volume %s: %w", volume, err)
+	}
+	return volume, false, nil
+}
+
+// RemoveCache removes a volume that [Engine.Cache] returned; [ErrInUse] says that a container has it mounted.
+func (e *Engine) RemoveCache(ctx context.Context, volume string) error {
+	_, err := e.client.VolumeRemove(ctx, volume, client.VolumeRemoveOptions{})
+	switch {
+	case errdefs.IsConflict(err):
+		return fmt.Errorf("%w: %s", ErrInUse, volume)
+	case err != nil && !errdefs.IsNotFound(err):
+		return fmt.Errorf("remove volume %s: %w", volume, err)
+	}
+	return nil
+}
+
+// RemoveCaches removes the volumes of [Engine.Cache] that no container uses, and returns how many.
+func (e *Engine) RemoveCaches(ctx context.Context) (int, error) {
+	list, err := e.client.VolumeList(ctx, client.VolumeListOptions{Filters: client.Filters{}.Add("label", labelCache)})
+	if err != nil {
+		return 0, fmt.Errorf("list volumes: %w", err)
+	}
+	removed := 0
+	var errs []error
+	for _, volume := range list.Items {
+		if !strings.HasPrefix(volume.Name, cachePrefix) {
+			continue
+		}
+		err := e.RemoveCache(ctx, volume.Name)
+		if err == nil {
+			removed++
+		} else if !errors.Is(err, ErrInUse) {
+			errs = append(errs, err)
+		}
+	}
+	return removed, errors.Join(errs...)
 }
 
 func (e *Engine) removeContainer(ctx context.Context, nameOrID string) error {
