@@ -77,14 +77,16 @@ func start(t *testing.T, script string, args ...string) *process {
 	}
 	t.Cleanup(func() { _ = p.Process.Kill() })
 	p.lines = bufio.NewReader(stderr)
+	seen := ""
 	for {
 		line, err := p.lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("yolo-run ended before its agent was up: %v\n%s", err, line)
+			t.Fatalf("yolo-run ended before its agent was up: %v\n%s", err, seen+line)
 		}
 		if strings.Contains(line, "│ up") {
 			return p
 		}
+		seen += line
 	}
 }
 

@@ -69,6 +69,15 @@ func (s *screen) setStatus(line string) {
 	_, _ = io.WriteString(s.w, clearLine+line) // the terminal may be gone; the run is not
 }
 
+// renewStatus replaces the status line where there is one, from the next Write on.
+func (s *screen) renewStatus(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.status != "" && line != "" {
+		s.status = line
+	}
+}
+
 // backlog shows things in a goroutine of its own: a screen that stands still (a paused terminal, a pipe that nobody reads) must not hold the agent.
 type backlog struct {
 	jobs    chan func()

@@ -3,11 +3,15 @@ package runner
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // terminal shows what a terminal of endless height would after these bytes: rows, without colours.
@@ -58,9 +62,18 @@ func TestTheStatusLineStaysBelowTheLines(t *testing.T) {
 	if got := terminal(t, out.String()); fmt.Sprint(got) != "[one two still at work]" {
 		t.Errorf("%q", got)
 	}
+	s.renewStatus("at something else")
+	if got := terminal(t, out.String()); got[2] != "still at work" {
+		t.Errorf("%q", got)
+	}
+	write("between\n")
+	if got := terminal(t, out.String()); fmt.Sprint(got) != "[one two between at something else]" {
+		t.Errorf("%q", got)
+	}
 	s.setStatus("")
+	s.renewStatus("not when there is none")
 	write("three\n")
-	if got := terminal(t, out.String()); fmt.Sprint(got) != "[one two three ]" {
+	if got := terminal(t, out.String()); fmt.Sprint(got) != "[one two between three ]" {
 		t.Errorf("%q", got)
 	}
 	if n := strings.Count(out.String(), "at work"); n != 3 {
@@ -136,4 +149,51 @@ func TestWhatWasMissedAtTheEndIsSaid(t *testing.T) {
 			t.Error("nothing was said")
 		}
 	})
+}
+
+func TestTheScreenIsAsWideAsItsTerminal(t *testing.T) {
+	ours, theirs := openTerminal(t)
+	s := newScreen(theirs)
+	for _, columns := range []uint16{87, 40} {
+		if err := unix.IoctlSetWinsize(int(ours.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.columns(); got != int(columns) {
+			t.Errorf("%d columns, want %d", got, columns)
+		}
+	}
+	if !s.canRedraw(func(string) string { return "" }) {
+		t.Error("a terminal that has no status line")
+	}
+	file, err := os.Create(t.TempDir() + "/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []io.Writer{&bytes.Buffer{}, file} {
+		if n := newScreen(w).columns(); n != 0 {
+			t.Errorf("%T has %d columns", w, n)
+		}
+	}
+}
+
+// openTerminal returns both ends of a pseudoterminal (pty(7)).
+func openTerminal(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ours.Close() })
+	if err := unix.IoctlSetPointerInt(int(ours.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(ours.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = theirs.Close() })
+	return ours, theirs
 }

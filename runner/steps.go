@@ -50,7 +50,11 @@ const maxLoggedSteps = 10_000
 
 func (v *liveView) showStep(step reports.Step) {
 	if v.shown {
-		v.show(v.steps.text(step, v.used))
+		line, status := v.steps.text(step, v.used), v.statusNow(time.Now())
+		v.out.put(func() {
+			v.run.screen.renewStatus(status) // or it would name what is over
+			v.write(line)
+		})
 		return
 	}
 	v.steps.logged++
@@ -85,6 +89,11 @@ func stepAttrs(step reports.Step, used reports.Usage) []any {
 func (v *liveView) status(now time.Time) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.statusNow(now)
+}
+
+// statusNow is status while v.mu is held.
+func (v *liveView) statusNow(now time.Time) string {
 	if v.transcript == nil && v.used.Requests == 0 {
 		return "" // its own output says enough
 	}
@@ -148,7 +157,7 @@ func (s *stepView) toolWidth() int {
 	case "codex":
 		return 11 // apply_patch
 	default:
-		return 9
+		return 10
 	}
 }
 
@@ -167,7 +176,7 @@ func (s *stepView) text(step reports.Step, used reports.Usage) string {
 	indent := strings.Repeat("  ", min(step.Depth, 4))
 	switch step.Kind {
 	case reports.StepTool:
-		return s.paint(dim, at) + s.call(step, indent, width) + s.usageSince(used) + "\n"
+		return strings.TrimRight(s.paint(dim, at)+s.call(step, indent, width)+s.usageSince(used), " ") + "\n"
 	case reports.StepError:
 		return s.paint(dim, at) + s.said(red, indent, step.Text, width, maxSaidLines)
 	case reports.StepThinking:
