@@ -51,8 +51,9 @@ func known() map[string]Agent {
 			Elsewhere: []string{"GOOGLE_GENAI_USE_VERTEXAI"},
 			Served:    geminiSettings,
 			ConfigDir: Home + "/.gemini",
-			Env:       []string{"GEMINI_CLI_TRUST_WORKSPACE=true"},                                                               // or it asks before each step
-			Tell:      func(notice string) Extra { return Extra{Files: map[string]string{Home + "/.gemini/GEMINI.md": notice}} }, // GEMINI_SYSTEM_MD would take the place of its own prompt
+			// It asks before each step in a folder that it does not trust, and complains of a terminal that it does not have.
+			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "TERM=xterm-256color"},
+			Tell: geminiMemory,
 		},
 		"shell": {Shell: true},
 	}
@@ -80,6 +81,11 @@ func geminiSettings(string) Extra {
 }
 `},
 	}
+}
+
+// geminiMemory is what Gemini's CLI reads in every folder. GEMINI_SYSTEM_MD would take the place of its own prompt.
+func geminiMemory(notice string) Extra {
+	return Extra{Files: map[string]string{Home + "/.gemini/GEMINI.md": notice}}
 }
 
 // tomlString quotes a text as a basic string of TOML, of which JSON's strings are a subset.
