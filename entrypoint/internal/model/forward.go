@@ -43,19 +43,25 @@ type exchange struct {
 
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.serving.Add(1)
-	defer s.serving.Done()
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.leave()
 	find := processOf(r.Context())
 	go find() // while the socket surely lives
 	x := &exchange{Server: s, w: w, r: r, event: reports.Event{
 		Verdict: reports.Allow, Layer: reports.LayerModel, Proto: "tcp", Method: clip(r.Method),
 	}}
-	if f := x.serve(); f != nil {
-		x.fail(f)
-	}
-	if !x.silent {
+	defer func() {
+		if x.silent {
+			return
+		}
+		x.event.Reason = s.redact.clean(x.event.Reason)
 		x.event.Process = find()
 		s.cfg.Record(x.event)
+	}()
+	if f := x.serve(); f != nil {
+		x.fail(f)
 	}
 	if x.cut {
 		panic(http.ErrAbortHandler) // net/http's way of not ending a response: half must not look whole
@@ -308,6 +314,7 @@ func (x *exchange) send(p []byte) bool {
 // fail answers a fault and writes it into the event.
 func (x *exchange) fail(f *fault) {
 	d := x.dialect()
+	f.reason = x.redact.clean(f.reason) // errors quote what an upstream said
 	x.event.Status = f.status
 	if x.event.Reason == "" {
 		x.event.Reason = f.reason

@@ -89,8 +89,10 @@ func TestEverythingElseStaysHere(t *testing.T) {
 		{"POST", "/gemini/v1beta/tunedModels/x:generateContent"},
 		{"POST", "/gemini/upload/v1beta/files"},
 		{"POST", "/gemini/v2/models/x:generateContent"},
+		{"POST", "/gemini/v1beta/models/x:generateContent?alt=proto"},
 		{"POST", "/other/v1/messages"},
 		{"OPTIONS", "/anthropic/v1/messages"},
+		{"OPTIONS", "*"},
 		{"PRI", "/anthropic/v1/messages"},
 	} {
 		n++
@@ -225,6 +227,23 @@ func TestAnUpstreamThatRepeatsTheKeyGivesItAwayToNobody(t *testing.T) {
 	}
 	if got.header.Get("Set-Cookie") != "" || got.header.Get("Request-Id") != "" {
 		t.Errorf("header %v", got.header)
+	}
+}
+
+func TestAnUpstreamThatSpeaksNoHTTPGivesTheKeyAwayToNobody(t *testing.T) {
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 "+canary+"\r\n\r\n")
+			conn.Close()
+		}
+	})
+	got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
+	if got.status != http.StatusBadGateway || !strings.Contains(got.body, "malformed") {
+		t.Errorf("control: %+v", got)
+	}
+	if everything := fmt.Sprintf("%+v %+v", got, r.recorded(1)); strings.Contains(everything, canary) {
+		t.Errorf("the key is in %s", everything)
 	}
 }
 

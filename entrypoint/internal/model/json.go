@@ -188,7 +188,13 @@ func (p *parser) link(parent, last int) int {
 func (p *parser) string(name bool) (from, to int, err error) {
 	p.at++
 	from = p.at
-	for p.at < len(p.text) {
+	for {
+		for p.at < len(p.text) && isOrdinary(p.text[p.at]) {
+			p.at++
+		}
+		if p.at >= len(p.text) {
+			return 0, 0, errJSON
+		}
 		switch c := p.text[p.at]; {
 		case c == '"':
 			p.at++
@@ -199,8 +205,6 @@ func (p *parser) string(name bool) (from, to int, err error) {
 			if err := p.escape(name); err != nil {
 				return 0, 0, err
 			}
-		case c < utf8.RuneSelf:
-			p.at++
 		default:
 			r, n := utf8.DecodeRune(p.text[p.at:])
 			if r == utf8.RuneError && n == 1 {
@@ -209,8 +213,10 @@ func (p *parser) string(name bool) (from, to int, err error) {
 			p.at += n
 		}
 	}
-	return 0, 0, errJSON
 }
+
+// isOrdinary: what a string has most of, and what means nothing in it.
+func isOrdinary(c byte) bool { return c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf }
 
 func (p *parser) escape(name bool) error {
 	rest := p.text[p.at:]
@@ -218,7 +224,7 @@ func (p *parser) escape(name bool) error {
 		return errJSON
 	}
 	if rest[1] != 'u' {
-		if bytes.IndexByte([]byte(`"\/bfnrt`), rest[1]) < 0 {
+		if strings.IndexByte(`"\/bfnrt`, rest[1]) < 0 {
 			return errJSON
 		}
 		p.at += 2
@@ -293,34 +299,39 @@ func (p *parser) digits() int {
 // offset: parse refuses texts that are longer than an offset can say.
 func offset(n int) uint32 { return uint32(n) } //nolint:gosec // bounded by parse
 
-// nameSet finds names that stand twice: small objects by comparing, larger ones by a map.
+// nameSet finds names that stand twice: in small objects by comparing, in larger ones by a map.
 type nameSet struct {
-	few  [][]byte
+	few  [16][]byte
+	n    int
 	many map[string]struct{}
 }
-
-const fewNames = 16
 
 func (s *nameSet) add(raw []byte) error {
 	name := raw
 	if bytes.IndexByte(raw, '\\') >= 0 {
 		name = []byte(unquote(raw))
 	}
-	if s.many == nil {
-		for _, other := range s.few {
-			if bytes.Equal(other, name) {
-				return errDuplicate
-			}
+	if s.many != nil {
+		return s.addToMany(name)
+	}
+	for _, other := range s.few[:s.n] {
+		if bytes.Equal(other, name) {
+			return errDuplicate
 		}
-		if s.few = append(s.few, name); len(s.few) <= fewNames {
-			return nil
-		}
-		s.many = make(map[string]struct{}, 2*fewNames)
-		for _, n := range s.few {
-			s.many[string(n)] = struct{}{}
-		}
+	}
+	if s.n < len(s.few) {
+		s.few[s.n] = name
+		s.n++
 		return nil
 	}
+	s.many = make(map[string]struct{}, 4*len(s.few))
+	for _, n := range s.few {
+		s.many[string(n)] = struct{}{}
+	}
+	return s.addToMany(name)
+}
+
+func (s *nameSet) addToMany(name []byte) error {
 	if _, twice := s.many[string(name)]; twice {
 		return errDuplicate
 	}

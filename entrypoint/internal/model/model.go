@@ -28,7 +28,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -95,7 +94,7 @@ type Server struct {
 	checks  chan struct{}       // places for checks of bodies
 	free    chan struct{}       // places for requests that cost nothing
 
-	serving sync.WaitGroup
+	serving serving
 }
 
 // api is one API with the connections to it.
@@ -216,7 +215,7 @@ func (e *dialError) Unwrap() error { return e.err }
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.close()
-	defer s.serving.Wait()
+	defer s.serving.end()
 	defer cancel()
 	limited := &limitedListener{Listener: ln, places: make(chan struct{}, maxConns), refuse: s.refuseFull}
 	server := &http.Server{
@@ -225,8 +224,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          silent(),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       s.attribute,
+
+		DisableGeneralOptionsHandler: true, // every request is recorded
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		ConnContext:                  s.attribute,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
