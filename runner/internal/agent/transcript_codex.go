@@ -82,7 +82,6 @@ func (c *codex) item(it codexItem, done bool, s *story) {
 		if done {
 			s.answer()
 			s.said(reports.StepText, it.Text, 0)
-			s.final = it.Text
 		}
 	case "reasoning":
 		if done {

@@ -45,7 +45,6 @@ func (*gemini) read(data []byte, s *story) {
 		}
 	case "tool_use":
 		s.answer()
-		s.final = "" // it goes on
 		s.called(line.ID, line.Tool, callInput(line.Parameters), 0)
 	case "tool_result":
 		s.answering = false
@@ -68,9 +67,7 @@ func geminiSays(line geminiLine, s *story) {
 	s.answer()
 	if line.Delta {
 		s.saying(line.Content)
-		s.final, _ = cutText(s.final+line.Content, maxStepText)
-		return
+	} else {
+		s.said(reports.StepText, line.Content, 0)
 	}
-	s.said(reports.StepText, line.Content, 0)
-	s.final = line.Content
 }

@@ -156,8 +156,8 @@ func TestOpenCallsEndWithTheAgent(t *testing.T) {
 		t.Errorf("%+v, told of %q", got.Steps, w)
 	}
 	got, _ = read(t, "gemini", `{"type":"message","role":"assistant","content":"I was ab","delta":true}`)
-	if len(got.Steps) != 1 || got.Steps[0].Text != "I was ab" {
-		t.Errorf("%+v", got.Steps)
+	if len(got.Steps) != 1 || got.Steps[0].Text != "I was ab" || got.Final != "I was ab" {
+		t.Errorf("%+v", got)
 	}
 }
 
