@@ -52,7 +52,7 @@ func known() map[string]Agent {
 			Served:    geminiSettings,
 			ConfigDir: Home + "/.gemini",
 			// It asks before each step in a folder that it does not trust, and complains of a terminal that it does not have.
-			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "TERM=xterm-256color"},
+			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "TERM=xterm-256color", "COLORTERM=truecolor"},
 			Tell: geminiMemory,
 		},
 		"shell": {Shell: true},
