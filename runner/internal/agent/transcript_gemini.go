@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -58,7 +59,8 @@ func (*gemini) read(data []byte, s *story) {
 	case "result":
 		s.hush()
 		if line.Status == "error" {
-			s.fault = line.Error.Message
+			fault := strings.TrimSuffix(strings.TrimPrefix(line.Error.Message, "[API Error: "), "]")
+			s.fault = faultText(fault)
 		}
 	}
 }
