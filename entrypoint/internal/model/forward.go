@@ -225,6 +225,16 @@ func (x *exchange) forward(ctx context.Context, body *edits, m *meter) *fault {
 	return nil
 }
 
+// status is what the agent is told of the vendor's. A key that is refused stays refused, and the agent has no other: told 403 it ends at once,
+// told 401 Claude Code asks ten times, for minutes.
+func (x *exchange) status(vendor int) int {
+	if vendor != http.StatusUnauthorized || len(x.api.Headers) == 0 {
+		return vendor
+	}
+	x.event.Reason = "the model's API refused the key"
+	return http.StatusForbidden
+}
+
 // request is what is sent: built from what was checked, with the key.
 func (x *exchange) request(ctx context.Context, body *edits) (*http.Request, error) {
 	url := x.api.scheme + "://" + x.api.host + join(x.api.base, x.path)
@@ -277,7 +287,7 @@ func (x *exchange) reply(resp *http.Response, m *meter) {
 	if m != nil {
 		m.open(resp.Header)
 	}
-	x.w.WriteHeader(resp.StatusCode)
+	x.w.WriteHeader(x.status(resp.StatusCode))
 	x.cut = true // until the end
 	if !x.send(nil) {
 		return
