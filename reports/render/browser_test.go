@@ -23,7 +23,7 @@ import (
 // browser is a headless Chromium with one tab.
 type browser struct {
 	t   *testing.T
-	ctx context.Context //nolint:containedctx // it is the tab
+	ctx context.Context // the tab
 
 	mu       sync.Mutex
 	requests []string
