@@ -196,7 +196,7 @@ func TestWhatAProviderWouldDoByItselfIsRefused(t *testing.T) {
 func TestARefusedBodyStaysHereAndSaysWhy(t *testing.T) {
 	r := newRig(t, nil)
 	got := r.do("POST", "/anthropic/v1/messages", `{"model":"m","messages":[],"tools":[{"type":"web_search_20250305"}]}`)
-	if got.status != http.StatusForbidden || !strings.Contains(got.body, `"permission_error"`) || !strings.Contains(got.body, "--allow-server-tools") || got.header.Get("X-Should-Retry") != "false" {
+	if got.status != statusRefused || !strings.Contains(got.body, `"invalid_request_error"`) || !strings.Contains(got.body, "--allow-server-tools") || got.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("%+v", got)
 	}
 	if sent, _ := r.sent(); len(sent) != 0 {

@@ -261,7 +261,7 @@ func (x *exchange) unreached(ctx context.Context, err error) *fault {
 		return gone()
 	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		return denied(http.StatusForbidden, refused.Reason)
+		return denied(statusRefused, refused.Reason)
 	}
 	return &fault{status: http.StatusBadGateway, reason: "the model's API cannot be reached: " + err.Error()}
 }
@@ -325,7 +325,7 @@ func (x *exchange) send(p []byte) bool {
 func (x *exchange) fail(f *fault) {
 	d := x.dialect()
 	f.reason = x.redact.clean(f.reason) // errors quote what an upstream said
-	x.event.Status = f.status
+	x.event.Status = f.statusFor(d)
 	if x.event.Reason == "" {
 		x.event.Reason = f.reason
 	}

@@ -399,7 +399,7 @@ func TestAnUpstreamThatIsRefusedIsADenial(t *testing.T) {
 		}
 	})
 	got := r.do("POST", "/openai/v1/responses", openaiBody)
-	if e := r.last(1); got.status != http.StatusForbidden || e.Verdict != reports.Deny || !strings.Contains(e.Reason, "private-use") {
+	if e := r.last(1); got.status != statusRefused || e.Verdict != reports.Deny || !strings.Contains(e.Reason, "private-use") {
 		t.Errorf("%+v %+v", got, e)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -132,13 +131,13 @@ func (l *ledger) estimable(q *inquiry, p plan) *fault {
 	switch {
 	case l.budget.MaxCostUSD > 0 && !p.priced:
 		return &fault{
-			status: http.StatusForbidden, deny: true, advice: "--price",
+			status: statusRefused, deny: true, advice: "--price",
 			reason: "the price of the model " + quote(q.model) + " is not known, and the run's cost is bounded (--max-cost-usd)",
 		}
 	case l.budget.MaxCostUSD > 0 && q.dear != "":
-		return denied(http.StatusForbidden, "the price of "+q.dear+" is not known, and the run's cost is bounded (--max-cost-usd)")
+		return denied(statusRefused, "the price of "+q.dear+" is not known, and the run's cost is bounded (--max-cost-usd)")
 	case l.metered() && q.hidden != "":
-		return denied(http.StatusForbidden, "a request with "+q.hidden+" is larger than what it sends, and the run's tokens or cost are bounded")
+		return denied(statusRefused, "a request with "+q.hidden+" is larger than what it sends, and the run's tokens or cost are bounded")
 	}
 	return nil
 }
@@ -215,7 +214,9 @@ func (l *ledger) spend(option string, q *inquiry, ask amount) {
 }
 
 func spentFault(s *wire.BudgetSpent) *fault {
-	return denied(http.StatusForbidden, fmt.Sprintf("the run's budget (%s) is used up: %s", s.Option, s.Reason))
+	f := denied(statusRefused, fmt.Sprintf("the run's budget (%s) is used up: %s", s.Option, s.Reason))
+	f.money = true
+	return f
 }
 
 // settle ends a reservation with what was used. sent: the request left; c is what it took.

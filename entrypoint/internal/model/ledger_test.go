@@ -104,7 +104,7 @@ func TestAnAnswerIsBoundedByWhatIsLeft(t *testing.T) {
 			before := tt.q.bound.tokens
 			ticket, f := l.reserve(t.Context(), "a", tt.q)
 			if tt.spent != "" {
-				if f == nil || !strings.Contains(f.reason, tt.spent) || f.status != http.StatusForbidden || l.spentBy() == nil || l.spentBy().Option != tt.spent {
+				if f == nil || !strings.Contains(f.reason, tt.spent) || f.status != statusRefused || l.spentBy() == nil || l.spentBy().Option != tt.spent {
 					t.Fatalf("%+v, spent %+v", f, l.spentBy())
 				}
 				if _, f := l.reserve(t.Context(), "a", question(0, 1)); f == nil {
@@ -165,7 +165,7 @@ func TestModelsWithoutAPriceAndABudgetOfDollars(t *testing.T) {
 	for _, q := range []*inquiry{
 		{model: "unknown", answers: 1}, {model: "claude-test", answers: 1, dear: `"speed":"fast"`}, {model: "claude-test", answers: 1, hidden: "previous_response_id"},
 	} {
-		if _, f := l.reserve(t.Context(), "a", q); f == nil || f.status != http.StatusForbidden {
+		if _, f := l.reserve(t.Context(), "a", q); f == nil || f.status != statusRefused {
 			t.Errorf("%+v: %+v", q, f)
 		}
 	}
@@ -248,7 +248,7 @@ func TestUsageIsToldAndTheEndOfTheBudgetToo(t *testing.T) {
 	}
 	got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
 	<-r.Changed()
-	if got.status != http.StatusForbidden || !strings.Contains(got.body, "--max-requests") || r.Spent() == nil {
+	if got.status != http.StatusPaymentRequired || !strings.Contains(got.body, "--max-requests") || !strings.Contains(got.body, `"billing_error"`) || r.Spent() == nil {
 		t.Errorf("%+v, spent %+v", got, r.Spent())
 	}
 	if free := r.do("POST", "/anthropic/v1/messages/count_tokens", anthropicBody); free.status != http.StatusOK {
@@ -282,7 +282,7 @@ func TestWhatWasNotSentCostsNothing(t *testing.T) {
 	if u := busy.Usage(); u.Requests != 2 || u.InputTokens != 0 || u.Models[0].Estimated != 0 {
 		t.Errorf("usage %+v", u)
 	}
-	if got := busy.do("POST", "/openai/v1/responses", openaiBody); got.status != http.StatusForbidden {
+	if got := busy.do("POST", "/openai/v1/responses", openaiBody); got.status != statusRefused {
 		t.Errorf("a third: %+v", got)
 	}
 }
