@@ -19,19 +19,26 @@ const groupWrite = 0o022
 func (w *walker) leafNotes(v versions, c wire.CollectChange) []string {
 	var notes []string
 	if now := c.New; now != nil && !c.Same {
-		switch now.Kind {
-		case wire.KindFIFO, wire.KindSocket, wire.KindDevice:
+		if special(now.Kind) {
 			return []string{"a " + string(now.Kind) + " cannot be carried"}
 		}
 		if v.upper.isFile() && v.upper.Nlink > 1 {
 			notes = append(notes, "a hard link is carried as a file of its own")
 		}
 	}
+	if old := c.Old; old != nil && !c.Same && c.New == nil && special(old.Kind) {
+		notes = append(notes, "the removal of a "+string(old.Kind)+" is not carried")
+	}
 	if v.merged.isFile() {
 		notes = append(notes, modeNote(v)...)
 		notes = append(notes, w.xattrNote(v)...)
 	}
 	return notes
+}
+
+// special is what git has no mode for.
+func special(k wire.Kind) bool {
+	return k == wire.KindFIFO || k == wire.KindSocket || k == wire.KindDevice
 }
 
 // modeNote compares the bits beside the executable one, which git carries. A new file is expected to have what a checkout gives it.
@@ -102,7 +109,7 @@ func (w *walker) folderNotes(v versions, l listing) error {
 	switch {
 	case v.lower == nil && l.nowEmpty:
 		notes = append(notes, "an empty folder is not carried")
-	case v.merged == nil && l.lowerEmpty:
+	case v.merged == nil && l.lowerEmpty && !v.replaced:
 		notes = append(notes, "the removal of an empty folder is not carried")
 	case v.lower != nil && v.merged != nil && l.nowEmpty && !l.lowerEmpty:
 		notes = append(notes, "a folder that was emptied is removed with its last file")

@@ -77,6 +77,7 @@ type walker struct {
 type versions struct {
 	rel                  string
 	lower, merged, upper *node
+	replaced             bool // the folder gave way to something else
 }
 
 // compare handles one path of any kind.
@@ -86,6 +87,7 @@ func (w *walker) compare(v versions) error {
 	}
 	if v.lower.isDir() || v.merged.isDir() {
 		folders := v
+		folders.replaced = v.merged != nil && !v.merged.isDir()
 		if !v.lower.isDir() {
 			folders.lower = nil
 		}

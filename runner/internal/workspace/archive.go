@@ -37,6 +37,7 @@ type archive struct {
 	tw       *tar.Writer
 	uid, gid int
 	prefix   string // ends in a slash
+	sent     Sent
 }
 
 func (a *archive) header(rel string, mode fs.FileMode, modTime time.Time) *tar.Header {
@@ -78,5 +79,7 @@ func (a *archive) put(h *tar.Header) error {
 	if err := a.tw.WriteHeader(h); err != nil {
 		return fmt.Errorf("archive %q: %w", h.Name, err)
 	}
+	a.sent.Entries++
+	a.sent.Bytes += h.Size
 	return nil
 }

@@ -58,6 +58,7 @@ type collection struct {
 	send    *wire.Writer
 	recv    *wire.CollectReader
 	changes *Changes
+	stays   leftovers
 }
 
 // candidate is a change that the patch may carry.
@@ -150,20 +151,32 @@ func (c *collection) choose(ctx context.Context, all []*wire.CollectChange) ([]c
 	carried := 0
 	for i, change := range all {
 		path := paths[i]
+		if change.Same {
+			c.stays.folder(path)
+		}
 		switch {
 		case isGitPath(path):
 			if path != ".git" || !c.w.needsPrivateGit() { // it was we who replaced that one
 				c.changes.notCarried(path, change.Notes...)
 			}
 		case hidden[path]:
+			c.stays.file(path)
 			if !placeholder(change.New) {
 				c.changes.notCarried(path, "the file was hidden from the agent; what it wrote there is not carried")
 			}
 		case rules.ignored[path]:
+			if change.Old != nil {
+				c.stays.file(path)
+			}
 			c.changes.ignore(change)
 		default:
 			if candidate, ok := c.candidate(i, path, change); ok {
 				candidates = append(candidates, candidate)
+			} else if change.Old != nil && !change.Same {
+				c.stays.file(path)
+			}
+			if change.Old != nil && storable(change.Old) == nil {
+				c.stays.file(path)
 			}
 			if carried += nameBytes(change); carried > maxCarriedNames {
 				return nil, fmt.Errorf("the names of what a patch would change have more than %d bytes", maxCarriedNames)

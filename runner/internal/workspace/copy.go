@@ -18,13 +18,20 @@ import (
 // ErrTooLarge means that the workspace is over a limit of copy mode.
 var ErrTooLarge = errors.New("the workspace is too large to be copied")
 
+// Sent is how much an archive holds.
+type Sent struct {
+	Entries int64 // folders, files, symlinks
+	Bytes   int64 // of files
+}
+
 // WriteCopy writes the whole tree, in bounded memory, with everything belonging to uid and gid, hidden files empty and git configurations sanitised.
 // Names have no prefix; "./" is the root. Hard links become files of their own. What a workspace cannot carry (sockets, FIFOs, devices, files that
 // cannot be read) is left out and listed by [Workspace.Skipped]. progress may be nil; it is called for every file with what is done so far.
-func (w *Workspace) WriteCopy(ctx context.Context, tw *tar.Writer, uid, gid int, progress func(files, bytes int64)) error {
+// What was sent is returned, for a comparison with what arrived.
+func (w *Workspace) WriteCopy(ctx context.Context, tw *tar.Writer, uid, gid int, progress func(files, bytes int64)) (Sent, error) {
 	replaced, err := w.replacements(ctx)
 	if err != nil {
-		return err
+		return Sent{}, err
 	}
 	c := &copier{
 		w: w, ctx: ctx, progress: progress, replaced: make(map[string]replacement, len(replaced)),
@@ -34,15 +41,15 @@ func (w *Workspace) WriteCopy(ctx context.Context, tw *tar.Writer, uid, gid int,
 		c.replaced[r.rel] = r
 	}
 	if err := filepath.WalkDir(w.root, c.visit); err != nil {
-		return fmt.Errorf("copy workspace: %w", err)
+		return c.archive.sent, fmt.Errorf("copy workspace: %w", err)
 	}
 	if err := w.writePrivateGit(ctx, &c.archive); err != nil {
-		return err
+		return c.archive.sent, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.skipped, w.copied = c.skipped, true
-	return nil
+	return c.archive.sent, nil
 }
 
 // isCopied reports whether the agent's tree is what [Workspace.WriteCopy] wrote.

@@ -81,7 +81,8 @@ func TestCopyOfAWorkTreeHasItsObjects(t *testing.T) {
 	must(t, err)
 	var archive bytes.Buffer
 	tw := tar.NewWriter(&archive)
-	must(t, w.WriteCopy(t.Context(), tw, os.Getuid(), os.Getgid(), nil))
+	_, err = w.WriteCopy(t.Context(), tw, os.Getuid(), os.Getgid(), nil)
+	must(t, err)
 	must(t, tw.Close())
 	must(t, os.Rename(repo, repo+"-gone"))
 	extract(t, &archive, "./", to)

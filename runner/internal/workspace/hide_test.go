@@ -177,7 +177,8 @@ func TestCopyHasNoCredentialAndIsComplete(t *testing.T) {
 	var archive bytes.Buffer
 	tw := tar.NewWriter(&archive)
 	var files, size int64
-	must(t, w.WriteCopy(t.Context(), tw, 1234, 1235, func(f, b int64) { files, size = f, b }))
+	_, err = w.WriteCopy(t.Context(), tw, 1234, 1235, func(f, b int64) { files, size = f, b })
+	must(t, err)
 	must(t, tw.Close())
 	extract(t, &archive, "./", to)
 	if found := findCanary(t, to); len(found) > 0 {
@@ -212,7 +213,7 @@ func TestCopyIsBounded(t *testing.T) {
 		project(t, o.Dir, false)
 		w, err := workspace.Open(t.Context(), o)
 		must(t, err)
-		if err := w.WriteCopy(t.Context(), tar.NewWriter(&bytes.Buffer{}), 1, 1, nil); err == nil || !strings.Contains(err.Error(), workspace.ErrTooLarge.Error()) {
+		if _, err := w.WriteCopy(t.Context(), tar.NewWriter(&bytes.Buffer{}), 1, 1, nil); err == nil || !strings.Contains(err.Error(), workspace.ErrTooLarge.Error()) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -47,8 +48,9 @@ type sandbox struct {
 	maxFileBytes, maxTotalBytes int64
 }
 
-// newSandbox fills a workspace and mounts an overlay over it.
-func newSandbox(t testing.TB, fill func(dir string)) *sandbox {
+// newSandbox fills a workspace and mounts an overlay over it. Another view than that: "overlay on two file systems" has what is written on
+// one of its own, "two trees" is a plain copy, of which nobody knows where it was written to.
+func newSandbox(t testing.TB, fill func(dir string), view ...string) *sandbox {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("mounts an overlay")
@@ -61,11 +63,22 @@ func newSandbox(t testing.TB, fill func(dir string)) *sandbox {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	holdOverlays(t, dir)
 	s := &sandbox{t: t, dir: dir, Lower: dir + "/lower", Upper: dir + "/upper", Work: dir + "/work", Merged: dir + "/merged", before: dir + "/before"}
-	for _, d := range []string{s.Lower, s.Upper, s.Work, s.Merged} {
+	for _, d := range []string{s.Lower, s.Upper, s.Work, s.Merged, dir + "/writes"} {
 		must(t, os.Mkdir(d, 0o755))
 	}
 	fill(s.Lower)
 	command(t, "cp", "-a", s.Lower, s.before)
+	switch strings.Join(view, "") {
+	case "two trees":
+		command(t, "cp", "-aT", s.Lower, s.Merged)
+		s.Upper = s.dir + "/none"
+		return s
+	case "overlay on two file systems":
+		must(t, unix.Mount("tmpfs", dir+"/writes", "tmpfs", 0, "size=64m"))
+		t.Cleanup(func() { must(t, unix.Unmount(dir+"/writes", unix.MNT_DETACH)) })
+		s.Upper, s.Work = dir+"/writes/upper", dir+"/writes/work"
+		must(t, errors.Join(os.Mkdir(s.Upper, 0o755), os.Mkdir(s.Work, 0o755)))
+	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on,metacopy=off,index=off", s.Lower, s.Upper, s.Work)
 	must(t, unix.Mount("overlay", s.Merged, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options))
 	t.Cleanup(func() { must(t, unix.Unmount(s.Merged, unix.MNT_DETACH)) })

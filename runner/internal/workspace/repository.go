@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strconv"
 )
@@ -110,25 +109,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 		b.buf = append(b.buf, p[:min(room, len(p))]...)
 	}
 	return len(p), nil
-}
-
-// writePatch writes the difference of the two trees to a file.
-func writePatch(ctx context.Context, gitDir, name string) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("write patch: %w", err)
-	}
-	defer f.Close()
-	cmd := privateGit(ctx, gitDir, diffArgs("-p", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")...)
-	var stderr limitedBuffer
-	cmd.Stdout, cmd.Stderr = f, &stderr
-	if err := cmd.Run(); err != nil {
-		return gitError(cmd, err, stderr.buf)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write patch: %w", err)
-	}
-	return nil
 }
 
 // diffArgs compares the two trees; both outputs must find the same renames.

@@ -158,8 +158,13 @@ func plain(s string) string {
 
 // trees stores the two trees. A change is in both or in neither.
 func (t *transfer) trees(candidates []candidate) error {
+	t.leave(candidates)
 	var old, now []entry
 	for _, c := range candidates {
+		if c.now != nil && t.stays.inTheWayOf(c.path) {
+			t.changes.notCarried(c.path, "something stands there that a patch does not take away")
+			continue
+		}
 		o, whyOld, err := t.entry(c, wire.SideOld)
 		if err != nil {
 			return err
@@ -183,6 +188,17 @@ func (t *transfer) trees(candidates []candidate) error {
 		return err
 	}
 	return t.im.commit(refNew, now)
+}
+
+// leave notes which old versions stay because their change could not be fetched.
+func (t *transfer) leave(candidates []candidate) {
+	for _, c := range candidates {
+		for _, side := range []wire.Side{wire.SideOld, wire.SideNew} {
+			if e := c.entryOn(side); c.old != nil && e != nil && e.Kind == wire.KindFile && t.failed[t.key(c, side)] != "" {
+				t.stays.file(c.path)
+			}
+		}
+	}
 }
 
 // entry returns one side as a tree has it: nil where there is nothing, or why it cannot be had.
