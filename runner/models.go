@@ -150,7 +150,7 @@ func (m *modelList) apiOf(variable string) (agent.API, agent.Key, bool) {
 // no model is a fault.
 func (m *modelList) addOwn() {
 	a, err := agent.Resolve(m.cfg.agentName(), m.cfg.Command)
-	if err != nil || a.API == "" || m.cfg.setsAny(a.Elsewhere) {
+	if err != nil || a.API == "" {
 		return
 	}
 	api, _ := agent.FindAPI(a.API)
@@ -189,14 +189,6 @@ func (m *modelList) addAmbientUpstream(served *modelAPI) {
 		served.upstream, served.from = base, variable
 		return
 	}
-}
-
-// setsAny reports whether --env gives the agent one of these variables.
-func (c Config) setsAny(variables []string) bool {
-	return slices.ContainsFunc(c.Env, func(entry string) bool {
-		name, _, _ := strings.Cut(entry, "=")
-		return slices.Contains(variables, name)
-	})
 }
 
 // names reports whether --secret or --upstream is about an API, whether they are right or not.
@@ -317,11 +309,7 @@ func readKeys(served []modelAPI, machine host) (models []wire.ModelAPI, keys []s
 func agentAPIs(served []modelAPI) []agent.API {
 	var list []agent.API
 	for _, s := range served {
-		api := s.API
-		if s.key != nil {
-			api = api.With(s.key.Key)
-		}
-		list = append(list, api)
+		list = append(list, s.API)
 	}
 	return list
 }

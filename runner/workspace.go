@@ -1,11 +1,9 @@
 package runner
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
@@ -24,8 +22,16 @@ type layers struct {
 	wire.Layers
 	lowerPath   string // on the host; empty in copy mode
 	lowerVolume string // that has the copy; empty in overlay mode
-	upper       string
+	upper       string // empty where there is no overlay
 	merged      sandbox.Volume
+}
+
+// mounted are the layers that mountinfo must show, nil where there is no overlay.
+func (l *layers) mounted() *wire.Layers {
+	if l.upper == "" {
+		return nil
+	}
+	return &l.Layers
 }
 
 // buildWorkspace makes the copy-on-write view of the workspace and starts the collector, which proves that the engine sees our files. Where
@@ -47,13 +53,7 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 			return err
 		}
 	}
-	r.rep.Workspace.Mode, r.rep.Workspace.ModeReason = modeCopy, reason
-	r.log.Info("copying the workspace", "reason", reason)
-	volume, err := r.copyWorkspace(ctx)
-	if err != nil {
-		return fmt.Errorf("copy the workspace: %w", err)
-	}
-	return r.mountWorkspace(ctx, beating, volume.Mountpoint, volume.Name)
+	return r.buildCopy(ctx, beating, reason)
 }
 
 // chooseMode says how the workspace will be mounted as far as it is known before the engine was tried, and why not as an overlay.
@@ -102,6 +102,11 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 	if l.merged, err = r.engine.Overlay(ctx, r.id, "merged", l.Layers); err != nil {
 		return err
 	}
+	return r.startCollector(ctx, beating, l)
+}
+
+// startCollector starts the collector on what was mounted and lets it prove that it sees that, and our files where they are not a copy.
+func (r *run) startCollector(ctx, beating context.Context, l layers) error {
 	r.layers = l
 	container, err := r.engine.NewCollector(ctx, sandbox.CollectorOptions{
 		RunID: r.id, Image: r.images.gateway,
@@ -120,11 +125,11 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { r.collector.stdout.CloseWithError(context.Cause(ctx)) })()
-	probe, err := r.ws.Probe(r.collector, r.collector.stdout, &l.Layers, heartbeatTimeout, r.cfg.Timeout+deadlineSlack)
+	probe, err := r.ws.Probe(r.collector, r.collector.stdout, l.mounted(), heartbeatTimeout, r.cfg.Timeout+deadlineSlack)
 	if err != nil {
 		return err
 	}
-	if volume == "" {
+	if l.lowerVolume == "" {
 		if err := r.ws.CheckProbe(probe); err != nil {
 			return err
 		}
@@ -143,26 +148,6 @@ func (r *run) unmountWorkspace(ctx context.Context) error {
 		r.collector = nil
 	}
 	return r.engine.RemoveVolumes(ctx, r.id)
-}
-
-// copyWorkspace streams the workspace into a volume, owned by the agent, through a container that never starts.
-func (r *run) copyWorkspace(ctx context.Context) (_ sandbox.Volume, err error) {
-	volume, err := r.engine.Volume(ctx, r.id, "lower")
-	if err != nil {
-		return volume, err
-	}
-	loader, err := r.engine.NewLoader(ctx, r.id, r.images.gateway, volume.Name, "/lower")
-	if err != nil {
-		return volume, err
-	}
-	defer func() { err = errors.Join(err, loader.Remove(context.WithoutCancel(ctx))) }()
-	reader, writer := io.Pipe()
-	go func() {
-		archive := tar.NewWriter(writer)
-		err := r.ws.WriteCopy(ctx, archive, r.identity.uid, r.identity.gid, r.copyProgress())
-		writer.CloseWithError(errors.Join(err, archive.Close()))
-	}()
-	return volume, errors.Join(loader.PutArchive(ctx, "/lower", reader), reader.Close())
 }
 
 // copyProgress logs how far the copy is, every few seconds.

@@ -1,4 +1,4 @@
-// Command entrypoint is the one static binary that runs inside yolo-run's containers, in one of three roles.
+// Command entrypoint is the one static binary that runs inside yolo-run's containers, in one of four roles.
 package main
 
 import (
@@ -20,10 +20,12 @@ func main() {
 		os.Exit(entrypoint.Gateway(version, os.Stdin, os.Stdout))
 	case "agent":
 		os.Exit(entrypoint.Agent())
+	case "load":
+		os.Exit(entrypoint.Load(os.Stdin, os.Stdout))
 	case "collect":
 		os.Exit(entrypoint.Collect(os.Stdin, os.Stdout))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: entrypoint gateway|agent|collect (started by yolo-run, not by hand)")
+		fmt.Fprintln(os.Stderr, "usage: entrypoint gateway|agent|collect|load (started by yolo-run, not by hand)")
 		os.Exit(2)
 	}
 }

@@ -64,16 +64,15 @@ func (c *codex) read(data []byte, s *story) {
 	case "item.completed":
 		c.item(line.Item, true, s)
 	case "turn.failed":
-		fault := faultText(line.Error.Message)
-		if fault != s.fault { // as a rule it was said just before
-			s.said(reports.StepError, fault, 0)
+		if line.Error.Message != s.fault { // as a rule it was said just before
+			s.said(reports.StepError, line.Error.Message, 0)
 		}
-		s.fault = fault
+		s.fault = line.Error.Message
 	case "turn.completed":
 		s.fault = "" // what went wrong on the way was overcome
 	case "error":
-		s.fault = faultText(line.Message)
-		s.said(reports.StepError, s.fault, 0)
+		s.fault = line.Message
+		s.said(reports.StepError, line.Message, 0)
 	}
 }
 
@@ -83,6 +82,7 @@ func (c *codex) item(it codexItem, done bool, s *story) {
 		if done {
 			s.answer()
 			s.said(reports.StepText, it.Text, 0)
+			s.final = it.Text
 		}
 	case "reasoning":
 		if done {

@@ -3,7 +3,6 @@ package agent
 import (
 	"encoding/json"
 	"regexp"
-	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -46,6 +45,7 @@ func (*gemini) read(data []byte, s *story) {
 		}
 	case "tool_use":
 		s.answer()
+		s.final = "" // it goes on
 		s.called(line.ID, line.Tool, callInput(line.Parameters), 0)
 	case "tool_result":
 		s.answering = false
@@ -59,8 +59,7 @@ func (*gemini) read(data []byte, s *story) {
 	case "result":
 		s.hush()
 		if line.Status == "error" {
-			fault := strings.TrimSuffix(strings.TrimPrefix(line.Error.Message, "[API Error: "), "]")
-			s.fault = faultText(fault)
+			s.fault = line.Error.Message
 		}
 	}
 }
@@ -69,7 +68,9 @@ func geminiSays(line geminiLine, s *story) {
 	s.answer()
 	if line.Delta {
 		s.saying(line.Content)
-	} else {
-		s.said(reports.StepText, line.Content, 0)
+		s.final, _ = cutText(s.final+line.Content, maxStepText)
+		return
 	}
+	s.said(reports.StepText, line.Content, 0)
+	s.final = line.Content
 }

@@ -90,7 +90,7 @@ type GatewayOptions struct {
 
 // The gateway's own limits.
 const (
-	gatewayMemory = 512 << 20
+	gatewayMemory = 256 << 20
 	gatewayPIDs   = 1024
 )
 
@@ -140,11 +140,28 @@ func (e *Engine) NewCollector(ctx context.Context, o CollectorOptions) (*Contain
 	})
 }
 
-// NewLoader creates a container that is never started: volumes are filled through it.
-func (e *Engine) NewLoader(ctx context.Context, runID string, image Image, volume, dir string) (*Container, error) {
-	return e.create(ctx, runID, spec{
-		role: "loader", image: image.ID, entrypoint: []string{"/entrypoint"}, user: "0:0",
-		network: "none", mounts: []mount.Mount{volumeMount(volume, dir, false)}, memory: 64 << 20, pids: 16,
+// LoaderOptions describe the container that fills volumes.
+type LoaderOptions struct {
+	RunID    string
+	Image    Image
+	UID, GID int               // whom the files will belong to
+	Volumes  map[string]string // where each is mounted: its name
+}
+
+// NewLoader creates the container that fills volumes from its standard input. It has no network and no capability: files belong to the agent because
+// it runs as the agent's user, to whom the folders must be given before it starts.
+func (e *Engine) NewLoader(ctx context.Context, o LoaderOptions) (*Container, error) {
+	if o.UID <= 0 || o.GID <= 0 {
+		return nil, fmt.Errorf("loader as %d:%d: neither may be 0", o.UID, o.GID)
+	}
+	var mounts []mount.Mount
+	for dir, volume := range o.Volumes {
+		mounts = append(mounts, volumeMount(volume, dir, false))
+	}
+	return e.create(ctx, o.RunID, spec{
+		role: "loader", image: o.Image.ID, entrypoint: []string{"/entrypoint", "load"}, stdin: true,
+		user:    strconv.Itoa(o.UID) + ":" + strconv.Itoa(o.GID),
+		network: "none", mounts: mounts, memory: 256 << 20, pids: 64,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // object is a JSON object.
@@ -155,14 +156,11 @@ func (a *answer) event(name string, v any) {
 func (a *answer) fault(f Fault) {
 	switch f {
 	case Hang:
-		<-a.request.Context().Done()
-		a.abort()
-	case Wait:
 		select {
-		case <-a.session.over:
 		case <-a.request.Context().Done():
-			a.abort()
+		case <-time.After(10 * time.Minute):
 		}
+		panic(http.ErrAbortHandler)
 	case Abort:
 		a.abort()
 	}
@@ -172,10 +170,10 @@ func (a *answer) abort() {
 	panic(http.ErrAbortHandler)
 }
 
-// pieces are the text of a turn as it is streamed: a few words at a time, or a two-hundredth of it.
+// pieces are the text of a turn as it is streamed, a few words or a few kilobytes at a time.
 func (t Turn) pieces() []string {
 	text := t.whole()
-	size := max(24, len(text)/200)
+	size := max(24, len(text)/2000)
 	var list []string
 	for len(text) > size {
 		list = append(list, text[:size])
