@@ -143,12 +143,28 @@ func newProvider(host string, logger *slog.Logger) (*testcontainers.DockerProvid
 	if !ok {
 		return nil, fmt.Errorf("unexpected provider %T", provider)
 	}
+	if got := docker.Client().DaemonHost(); got != host {
+		return nil, errors.Join(fmt.Errorf("the library found another engine, at %s", got), docker.Close())
+	}
 	return docker, nil
+}
+
+// behindTLS says whether the docker command would speak TLS with the engine.
+func behindTLS(host string) bool {
+	return os.Getenv("DOCKER_TLS_VERIFY") != "" && strings.HasPrefix(host, "tcp://")
 }
 
 func pin(host string, logger *slog.Logger) error {
 	// The library reads these once. Ryuk would need the engine's socket inside a container; a prefix would swap our images.
 	settings := map[string]string{"TESTCONTAINERS_PROVIDER": providerName, "TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": ""}
+	if behindTLS(host) {
+		// With a pinned address it leaves the settings of TLS aside. Its own provider reads them as the docker command does; that it did not
+		// find another engine is checked afterwards.
+		settings = map[string]string{"TESTCONTAINERS_PROVIDER": "docker", "DOCKER_HOST": host, "TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX": ""}
+		if os.Getenv("DOCKER_CERT_PATH") == "" {
+			settings["DOCKER_CERT_PATH"] = os.Getenv("HOME") + "/.docker"
+		}
+	}
 	if os.Getenv("TESTCONTAINERS_RYUK_DISABLED") == "" {
 		settings["TESTCONTAINERS_RYUK_DISABLED"] = "true"
 	}
