@@ -33,8 +33,13 @@ SCRIPTS := $(wildcard .ci/run .ci/*.sh action/*.sh images/*.sh images/*/*.sh exa
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Before anything that takes minutes: it may have a question.
+.PHONY: engine
+engine:
+	@$(ENGINE)
+
 .PHONY: demo
-demo: build images ## Run an agent script on the example project, and show what came out
+demo: engine build images ## Run an agent script on the example project, and show what came out
 	@$(ENGINE) examples/demo/run.sh
 
 .PHONY: test
@@ -78,7 +83,7 @@ go-version:
 	@go env GOTOOLCHAIN 2>/dev/null | grep -q . || { echo 'error: Go 1.21 or newer must be in PATH; it fetches what else it needs' >&2; exit 1; }
 
 .PHONY: images
-images: bin/entrypoint ## Build the container images
+images: engine bin/entrypoint ## Build the container images
 	@$(ENGINE) images/build.sh
 
 .PHONY: install

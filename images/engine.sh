@@ -42,6 +42,7 @@ locked_out() { listening && [[ ! -w $socket ]]; }
 set_up() {
   local packages=() client='' plan=()
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  ! mounted || ask_with_client || return 0
   say "no container engine answers at ${DOCKER_HOST:-$socket}"
   command -v dockerd >/dev/null || listening || packages+=(docker.io iptables ca-certificates)
   # With AppArmor in the kernel, the engine cannot start a container without the parser.
@@ -57,14 +58,28 @@ set_up() {
   confirm "Go ahead?" || die "no engine, and nothing was changed" "Run again with YES=1, or start an engine yourself."
 
   [[ -z ${packages[*]} ]] || install_packages "${packages[@]}"
-  # Some releases have the client in docker.io, in newer ones it is a package of its own, which docker.io only recommends.
   hash -r
-  if needs_client; then
-    if known_package docker-cli; then install_packages docker-cli; else install_packages docker.io; fi
-  fi
+  ! needs_client || install_client
   listening || start
   wait_for_answer
   ((EUID == 0)) || in_group_file || as_root usermod -aG docker "$(id -un)"
+}
+
+# A socket that nobody here listens at is dead, or it was mounted from elsewhere, as into a CI job's container. A client tells.
+mounted() { [[ -S $socket && -w $socket ]] && ! listening && ! command -v docker >/dev/null; }
+
+# ask_with_client: installs one, and is false when an engine answers it: then there is nothing more to do.
+ask_with_client() {
+  note "$socket is there, and no docker client to try it with"
+  confirm 'Install the docker client?' || die "no client, and nothing was changed" "Run again with YES=1, or install docker-cli yourself."
+  install_client
+  [[ -z $(engine_client) ]]
+}
+
+# Some releases have the client in docker.io, in newer ones it is a package of its own, which docker.io only recommends.
+install_client() {
+  if known_package docker-cli; then install_packages docker-cli; else install_packages docker.io; fi
+  hash -r
 }
 
 # There is none at all, or, where an engine listens, none that it understands.
