@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= dev
 # The real agents are tested too, and come from npm: where it cannot be reached, AGENTS= leaves them out.
 ifeq ($(origin AGENTS),undefined)
-test test-images: AGENTS := claude,claude-musl,codex,gemini
+test test-images test-tools: AGENTS := claude,claude-musl,codex,gemini
 endif
 test test-images: export TESTING := 1
 CA_FILE ?=
@@ -55,6 +55,9 @@ test-images: images
 .PHONY: test-tools
 test-tools:
 	@source images/lib.sh && need ip=iproute2 iptables-nft=iptables iptables-legacy=iptables setpriv=util-linux
+	@# A browser, and what checks pages in it, which comes from npm like the agents.
+	@source images/lib.sh && type -P chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || need chromium-headless-shell
+	@[[ -z '$(AGENTS)' ]] || .ci/axe.sh
 
 .PHONY: check
 check: $(TOOLS)/golangci-lint $(TOOLS)/actionlint ## Lint Go, shell and workflows, as CI does

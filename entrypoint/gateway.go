@@ -13,8 +13,9 @@ import (
 	"github.com/yolo-run/yolo-run/entrypoint/internal/gateway"
 )
 
-// gatewayMemory is the soft limit of the heap. The container's is 256 MB, out of which the socket buffers and the iptables processes live too.
-const gatewayMemory = 160 << 20
+// gatewayMemory is the soft limit of the heap. The container's is 512 MB, out of which the socket buffers and the iptables processes live too. All
+// that the agent can make the gateway hold at once, connections, requests to models and what is made of both, stays near it.
+const gatewayMemory = 384 << 20
 
 // Gateway is the role of the gateway container's PID 1; it returns the exit code. When it returns, the process must exit: that ends
 // every process of the run.

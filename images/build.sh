@@ -61,7 +61,7 @@ agent_image() {
   read -r _ libc _ package _ < <(packages "$name")
   version=${package##*@}
   [[ $libc != musl ]] || base=scratch
-  context "$name" "$dir" "$here"/agents/*.sh
+  context "$name" "$dir" "$here/agents/fetch.sh"
   { packages "$name" && grep '^npm ' "$here/agents/versions"; } >"$out/$name/packages"
   image "$name" \
     --build-arg "TOOLS=yolo-run/base:$VERSION" --build-arg "BASE=$base" \

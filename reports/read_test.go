@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"reflect"
@@ -220,4 +221,29 @@ func (zeros) Read(b []byte) (int, error) {
 		b[i] = '0'
 	}
 	return len(b), nil
+}
+
+func FuzzInertJSON(f *testing.F) {
+	f.Add([]byte("{\"a\u202e\":\t[\"\u009b31m\x7f\xff\", 1e3, null]\r\n}"))
+	f.Fuzz(func(t *testing.T, value []byte) {
+		got, err := InertJSON(value)
+		if err != nil {
+			if json.Valid(value) {
+				t.Errorf("%q: %v", value, err)
+			}
+			return
+		}
+		for _, c := range string(got) {
+			if !Printable(c) {
+				t.Errorf("%U survived in %q", c, got)
+			}
+		}
+		var before, after any
+		if err := json.Unmarshal(value, &before); err != nil {
+			return // a number that Go has no type for
+		}
+		if err := json.Unmarshal(got, &after); err != nil || !reflect.DeepEqual(before, after) {
+			t.Errorf("%q became %q: %v", value, got, err)
+		}
+	})
 }

@@ -180,7 +180,7 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer) error {
 	}
 	cfg, extra := r.agent.Config(agent.Setup{
 		Dir: path.Join("/workspace", filepath.ToSlash(r.ws.Sub())), UID: r.identity.uid, GID: r.identity.gid, Model: r.cfg.Model, Env: env,
-		APIs: agentAPIs(r.served), Addr: r.ready.ModelAddr, Notice: r.notice,
+		APIs: agentAPIs(r.served), Addr: r.ready.ModelAddr, Notice: r.notice, ServerTools: r.cfg.AllowServerTools,
 	})
 	cfg.Layers = r.layers.mounted()
 	archive := tar.NewWriter(w)

@@ -65,6 +65,8 @@ func (v *liveView) open() error {
 	if err != nil {
 		return err
 	}
+	v.mu.Lock() // the gateway runs already
+	defer v.mu.Unlock()
 	v.quiet, v.begun = quiet, time.Now()
 	v.out = newBacklog(func(missed int64) { v.write("  … " + plural(missed, "line") + " not shown; agent.log has them\n") })
 	v.transcript = agent.NewTranscript(v.run.agent.Format, v.begun, v)
@@ -213,5 +215,18 @@ func (v *liveView) denied(e reports.Event) {
 	if !strings.HasPrefix(e.Reason, "no rule allows "+target) { // which is what denied means
 		attrs = append(attrs, "reason", e.Reason)
 	}
-	v.run.log.Warn("network access denied", attrs...)
+	v.later(func() { v.run.log.Warn("network access denied", attrs...) })
+}
+
+// later shows something in its turn while the agent runs: nor may the gateway, which waits here, be held.
+func (v *liveView) later(job func()) {
+	v.mu.Lock()
+	queued := v.out != nil && !v.closed
+	if queued {
+		v.out.put(job)
+	}
+	v.mu.Unlock()
+	if !queued {
+		job()
+	}
 }

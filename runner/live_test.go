@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/runner/internal/agent"
@@ -84,4 +85,29 @@ func TestUsageIsShownBesideTheStepsWhereNoStatusLineHasIt(t *testing.T) {
 	if len(with) != 3 || with[0] || !with[1] || with[2] {
 		t.Errorf("printed:\n%s", r.screen)
 	}
+}
+
+// A screen that stands still must not hold the gateway either, which waits while a denial is shown.
+func TestADenialWaitsForNoScreen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLiveRun(t, "shell")
+		still := make(chan struct{})
+		r.live.out.put(func() { <-still })
+		denial := reports.Event{Verdict: reports.Deny, Layer: reports.LayerDNS, Name: "paste.example", Reason: "no rule allows paste.example"}
+		r.live.denied(denial) // would never return
+		r.live.denied(denial)
+		if r.screen.Len() > 0 {
+			t.Errorf("control: the screen does not stand still: %s", r.screen)
+		}
+		close(still)
+		r.live.close()
+		if n := strings.Count(r.screen.String(), "to=paste.example"); n != 1 {
+			t.Errorf("shown %d times:\n%s", n, r.screen)
+		}
+		denial.Name = "late.example"
+		r.live.denied(denial)
+		if !strings.Contains(r.screen.String(), "to=late.example") {
+			t.Errorf("a denial after the agent's end is not shown:\n%s", r.screen)
+		}
+	})
 }

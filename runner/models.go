@@ -150,7 +150,7 @@ func (m *modelList) apiOf(variable string) (agent.API, agent.Key, bool) {
 // no model is a fault.
 func (m *modelList) addOwn() {
 	a, err := agent.Resolve(m.cfg.agentName(), m.cfg.Command)
-	if err != nil || a.API == "" {
+	if err != nil || a.API == "" || m.cfg.setsAny(a.Elsewhere) {
 		return
 	}
 	api, _ := agent.FindAPI(a.API)
@@ -189,6 +189,14 @@ func (m *modelList) addAmbientUpstream(served *modelAPI) {
 		served.upstream, served.from = base, variable
 		return
 	}
+}
+
+// setsAny reports whether --env gives the agent one of these variables.
+func (c Config) setsAny(variables []string) bool {
+	return slices.ContainsFunc(c.Env, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(variables, name)
+	})
 }
 
 // names reports whether --secret or --upstream is about an API, whether they are right or not.
@@ -309,7 +317,11 @@ func readKeys(served []modelAPI, machine host) (models []wire.ModelAPI, keys []s
 func agentAPIs(served []modelAPI) []agent.API {
 	var list []agent.API
 	for _, s := range served {
-		list = append(list, s.API)
+		api := s.API
+		if s.key != nil {
+			api = api.With(s.key.Key)
+		}
+		list = append(list, api)
 	}
 	return list
 }

@@ -106,6 +106,9 @@ func TestWhichAPIsARunServes(t *testing.T) {
 				"openai https://api.openai.com, OPENAI_API_KEY (--secret)",
 			},
 		},
+		"a cloud's API in place of the vendor's": {
+			Config{Agent: "claude", Env: []string{"CLAUDE_CODE_USE_BEDROCK=1", "AWS_BEARER_TOKEN_BEDROCK"}}, map[string]string{"ANTHROPIC_API_KEY": "k"}, nil,
+		},
 		"a login that is mounted in place of a key": {
 			Config{Agent: "codex", Mounts: []string{"/somewhere:~/.codex:cow"}}, nil, nil,
 		},

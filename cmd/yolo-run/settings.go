@@ -128,7 +128,7 @@ func modelSettings(c *runner.Config) []setting {
 			name: "secret", group: g, meta: "NAME=SOURCE", help: "file:PATH or env:VAR of a key that the agent never sees",
 			dest: &c.Secrets,
 		},
-		{name: "upstream", group: g, meta: "NAME=URL", help: "another base URL for a model's API", dest: &c.Upstreams},
+		{name: "upstream", group: g, meta: "NAME=URL", help: "another base URL for a model's API; your own: NAME=openai+URL", dest: &c.Upstreams},
 		{name: "max-tokens", group: g, meta: "N", help: "budget of input and output tokens", dest: &c.MaxTokens, shown: "no limit"},
 		{name: "max-cost-usd", group: g, meta: "AMOUNT", help: "budget in US dollars", dest: &c.MaxCostUSD, shown: "no limit"},
 		{

@@ -12,9 +12,9 @@ import (
 // Bounds of colours. Lexers are regular expressions that backtrack, and what they read is the agent's: without bounds a file could be
 // written that takes them for ever.
 const (
-	colourTime  = 5 * time.Second // for the page; what comes later is plain
+	colourTime  = 2 * time.Second // for the page; what comes later is plain
 	colourBytes = 512 << 10       // of code, for the page: well below that time but for code that was made to be slow
-	colourHunk  = 32 << 10        // bytes of one side of a hunk
+	colourHunk  = 16 << 10        // bytes of one side of a hunk
 	colourLine  = 1000            // bytes; a hunk with a longer line is plain
 	spanWeight  = 25
 )
@@ -61,9 +61,7 @@ func (p *painter) lexer(name string) chroma.Lexer {
 	}
 	lexer, known := p.lexers[key]
 	if !known {
-		if lexer = lexers.Match(base); lexer != nil {
-			lexer = chroma.Coalesce(lexer)
-		}
+		lexer = lexers.Match(base) // not coalesced: between two tokens the time is looked at
 		if len(p.lexers) < 500 {
 			p.lexers[key] = lexer
 		}

@@ -235,6 +235,8 @@ func gateText(r *reports.Report) string {
 	switch {
 	case block > 0 && !r.Gate.Passed:
 		return "The patch did not pass: look at what blocks it before anybody applies it."
+	case !r.Gate.Passed && warn > 0:
+		return "The run failed before the gate could let the patch pass."
 	case block > 0 || warn > 0:
 		return "The patch passed; somebody should look at this first."
 	}

@@ -24,6 +24,7 @@ type running struct {
 	in       *io.PipeWriter
 	messages chan wire.GatewayMessage
 	exit     chan int
+	models   []wire.GatewayMessage // what was said about models and the budget
 }
 
 func testGatewayConfig(allow ...string) wire.GatewayConfig {
@@ -98,6 +99,10 @@ func (g *running) finish() ([]reports.Event, wire.Summary) {
 	sums := map[reports.Verdict]int64{}
 	for {
 		m := g.next()
+		if m.Usage != nil || m.Budget != nil {
+			g.models = append(g.models, m)
+			continue
+		}
 		if m.Summary == nil {
 			if m.Event == nil {
 				g.t.Fatalf("got %+v before the summary", m)

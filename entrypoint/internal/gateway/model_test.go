@@ -35,13 +35,14 @@ func TestAModelIsServedToTheAgentOnly(t *testing.T) {
 			return
 		}
 		upstream := &httptest.Server{Listener: ln, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, `{"key":%t,"usage":{"input_tokens":7,"output_tokens":5}}`, r.Header.Get("x-api-key") == modelKey)
+			fmt.Fprintf(w, `{"type":"message","key":%t,"usage":{"input_tokens":7,"output_tokens":5}}`, r.Header.Get("x-api-key") == modelKey)
 		})}}
 		upstream.Start()
 		t.Cleanup(upstream.Close)
 	})
 	cfg := testGatewayConfig()
 	cfg.Policy.Egress = policy.None // models are served all the same
+	cfg.Budget.MaxRequests = 1
 	cfg.Models = []wire.ModelAPI{{
 		Name: "anthropic", Dialect: wire.Anthropic, Upstream: "http://" + server, Trusted: true,
 		Headers: []wire.Header{{Name: "x-api-key", Value: modelKey}},
@@ -53,8 +54,11 @@ func TestAModelIsServedToTheAgentOnly(t *testing.T) {
 	}
 	h := startHelper(t, agentID)
 	const body = `{"model":"claude-test","max_tokens":9,"messages":[]}`
-	if answer := h.do(t, "post http://%s/anthropic/v1/messages %s", ready.ModelAddr, body); !strings.HasPrefix(answer, `200 {"key":true`) {
+	if answer := h.do(t, "post http://%s/anthropic/v1/messages %s", ready.ModelAddr, body); !strings.HasPrefix(answer, `200 {"type":"message","key":true`) {
 		t.Errorf("control: %s", answer)
+	}
+	if answer := h.do(t, "post http://%s/anthropic/v1/messages %s", ready.ModelAddr, body); !strings.Contains(answer, "--max-requests") {
+		t.Errorf("a second request of one: %s", answer)
 	}
 	if answer := h.do(t, "post http://%s/anthropic/v1/files %s", ready.ModelAddr, body); !strings.HasPrefix(answer, "403 ") {
 		t.Errorf("another path: %s", answer)
@@ -63,8 +67,15 @@ func TestAModelIsServedToTheAgentOnly(t *testing.T) {
 		t.Errorf("the upstream itself: %s", answer)
 	}
 	events, s := g.finish()
-	if s.Allowed != 1 || s.Denied != 2 {
+	if s.Allowed != 1 || s.Denied != 3 || s.Usage.Requests != 1 || s.Usage.InputTokens != 7 || s.Usage.OutputTokens != 5 {
 		t.Errorf("summary %+v", s)
+	}
+	usage := slices.ContainsFunc(g.models, func(m wire.GatewayMessage) bool { return m.Type == wire.TypeUsage && m.Usage.InputTokens == 7 })
+	spent := slices.ContainsFunc(g.models, func(m wire.GatewayMessage) bool {
+		return m.Type == wire.TypeBudget && m.Budget.Option == "--max-requests"
+	})
+	if !usage || !spent {
+		t.Errorf("said: %+v", g.models)
 	}
 	i := slices.IndexFunc(events, func(e reports.Event) bool { return e.Layer == reports.LayerModel && e.Verdict == reports.Allow })
 	if i < 0 || events[i].Process == nil || events[i].Process.PID != h.cmd.Process.Pid || events[i].Name != firewalltest.ServerAddr || events[i].Status != 200 {

@@ -17,7 +17,13 @@ type fault struct {
 	advice string
 	// deny: the request was refused by a rule, as against one that came to nothing.
 	deny bool
+	// money: it is the budget that refuses.
+	money bool
 }
+
+// statusRefused answers a request that was refused for what it asks. It is the one that the vendors' clients give up on and show as it is: Codex sends
+// what got a 403 five times more, and Claude Code takes it for a bad key.
+const statusRefused = http.StatusBadRequest
 
 func denied(status int, reason string) *fault {
 	return &fault{status: status, reason: reason, deny: true}
@@ -26,7 +32,7 @@ func denied(status int, reason string) *fault {
 // needsSwitch is the refusal of what the provider would do by itself.
 func needsSwitch(what string) *fault {
 	return &fault{
-		status: http.StatusForbidden, deny: true,
+		status: statusRefused, deny: true,
 		reason: what + " is closed: the model's provider would reach the network, or other data, on behalf of the agent",
 		advice: "--allow-server-tools",
 	}
@@ -41,8 +47,9 @@ func (f *fault) message() string {
 	return text
 }
 
-// answer sends a fault in the shape that the vendor's own clients understand. None of them tries a 4xx other than 408, 409 and 429 again.
+// answer sends a fault in the shape that the vendor's own clients understand, with a status that they do not try again.
 func answer(w http.ResponseWriter, d wire.Dialect, f *fault) int64 {
+	f.status = f.statusFor(d)
 	body, err := json.Marshal(faultBody(d, f))
 	if err != nil {
 		body = []byte("{}")
@@ -56,6 +63,14 @@ func answer(w http.ResponseWriter, d wire.Dialect, f *fault) int64 {
 	w.WriteHeader(f.status)
 	n, _ := w.Write(body) // a client that is gone needs no answer
 	return int64(n)
+}
+
+// statusFor is the fault's status in a dialect: what got a 400 Claude Code tries six times in other words, of which none costs less.
+func (f *fault) statusFor(d wire.Dialect) int {
+	if f.money && d == wire.Anthropic {
+		return http.StatusPaymentRequired
+	}
+	return f.status
 }
 
 func faultBody(d wire.Dialect, f *fault) any {
@@ -72,6 +87,8 @@ func faultBody(d wire.Dialect, f *fault) any {
 
 func anthropicType(status int) string {
 	switch status {
+	case http.StatusPaymentRequired:
+		return "billing_error"
 	case http.StatusForbidden:
 		return "permission_error"
 	case http.StatusNotFound:

@@ -15,11 +15,13 @@ const (
 	// maxBody is more than any vendor takes (Anthropic 32 MiB, OpenAI 50, Gemini 100 with what stands inline).
 	maxBody = 128 << 20
 	// maxBodies bounds all bodies that are held at once; the gateway's memory limit has room for them and for what is made of them.
-	maxBodies = 192 << 20
+	maxBodies = 144 << 20
 	// firstBody is what is set aside for a body of unknown length.
 	firstBody = 4 << 20
 	// bodyTime is how long a client may take to send one.
 	bodyTime = 2 * time.Minute
+	// maxChecks is how many bodies are checked at once.
+	maxChecks = 2
 	// maxFree is how many requests that cost nothing may be under way.
 	maxFree = 8
 )

@@ -1,15 +1,16 @@
 package model
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -32,26 +33,35 @@ type exchange struct {
 	kind  kind
 	id    string // of the model in the path
 
-	event  reports.Event
-	silent bool // nothing happened that is worth an event
-	cut    bool // the response began and cannot be ended well
+	event    reports.Event
+	silent   bool // nothing happened that is worth an event
+	sent     atomic.Bool
+	answered int  // the upstream's status
+	whole    bool // the response came to its end
+	cut      bool // the response began and cannot be ended well
 }
 
 // ServeHTTP serves one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.serving.Add(1)
-	defer s.serving.Done()
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.leave()
 	find := processOf(r.Context())
 	go find() // while the socket surely lives
 	x := &exchange{Server: s, w: w, r: r, event: reports.Event{
 		Verdict: reports.Allow, Layer: reports.LayerModel, Proto: "tcp", Method: clip(r.Method),
 	}}
-	if f := x.serve(); f != nil {
-		x.fail(f)
-	}
-	if !x.silent {
+	defer func() {
+		if x.silent {
+			return
+		}
+		x.event.Reason = s.redact.clean(x.event.Reason)
 		x.event.Process = find()
 		s.cfg.Record(x.event)
+	}()
+	if f := x.serve(); f != nil {
+		x.fail(f)
 	}
 	if x.cut {
 		panic(http.ErrAbortHandler) // net/http's way of not ending a response: half must not look whole
@@ -76,7 +86,56 @@ func (x *exchange) serve() *fault {
 		}
 		body = read
 	}
-	return x.forward(ctx, body)
+	if x.r.Method != http.MethodPost {
+		return x.ask(ctx, nil)
+	}
+	q, f := x.inquire(ctx, body)
+	if f != nil {
+		return f
+	}
+	if !x.kind.costs() {
+		return x.ask(ctx, &q.edits)
+	}
+	return x.pay(ctx, q)
+}
+
+// inquire checks a body, few at once: what it makes of a hostile one takes memory, and half a second.
+func (x *exchange) inquire(ctx context.Context, body []byte) (*inquiry, *fault) {
+	select {
+	case x.checks <- struct{}{}:
+		defer func() { <-x.checks }()
+		return inquire(x.api.Dialect, x.kind, x.id, body, x.cfg.AllowServerTools)
+	case <-ctx.Done():
+		return nil, gone()
+	}
+}
+
+// ask makes a request that costs nothing.
+func (x *exchange) ask(ctx context.Context, body *edits) *fault {
+	select {
+	case x.free <- struct{}{}:
+		defer func() { <-x.free }()
+	case <-ctx.Done():
+		return gone()
+	}
+	return x.forward(ctx, body, nil)
+}
+
+// pay makes a request within the budget. It is charged whatever becomes of it.
+func (x *exchange) pay(ctx context.Context, q *inquiry) *fault {
+	t, f := x.ledger.reserve(ctx, x.api.Name, q)
+	if f != nil {
+		return f
+	}
+	m := newMeter(x.api.Dialect, x.kind, x.metered)
+	defer func() {
+		c, estimated := m.close(x.whole, q.tokens, t.output)
+		if left := x.r.Context().Err() != nil; x.answered/100 != 2 && !(x.answered == 0 && left) {
+			c, estimated = counts{}, false // the model said no, or nothing
+		}
+		t.settle(x.sent.Load(), c, estimated)
+	}()
+	return x.forward(ctx, &q.edits, m)
 }
 
 // find tells which API and which of its endpoints is meant.
@@ -143,8 +202,8 @@ func (x *exchange) checkHead() *fault {
 	return nil
 }
 
-// forward sends a request that was checked, and hands the response on.
-func (x *exchange) forward(ctx context.Context, body []byte) *fault {
+// forward sends a request that was checked, and hands the response on. m may be nil.
+func (x *exchange) forward(ctx context.Context, body *edits, m *meter) *fault {
 	req, err := x.request(ctx, body)
 	if err != nil {
 		return &fault{status: http.StatusInternalServerError, reason: "the request could not be built"}
@@ -157,30 +216,41 @@ func (x *exchange) forward(ctx context.Context, body []byte) *fault {
 		return x.unreached(ctx, err)
 	}
 	defer resp.Body.Close()
-	x.event.BytesOut = int64(len(body))
-	x.event.Status = resp.StatusCode
+	x.event.BytesOut = req.ContentLength
+	x.event.Status, x.answered = resp.StatusCode, resp.StatusCode
 	if f := checkResponse(resp); f != nil {
 		return f
 	}
-	x.reply(resp)
+	x.reply(resp, m)
 	return nil
 }
 
+// status is what the agent is told of the vendor's. A key that is refused stays refused, and the agent has no other: told 403 it ends at once,
+// told 401 Claude Code asks ten times, for minutes.
+func (x *exchange) status(vendor int) int {
+	if vendor != http.StatusUnauthorized || len(x.api.Headers) == 0 {
+		return vendor
+	}
+	x.event.Reason = "the model's API refused the key"
+	return http.StatusForbidden
+}
+
 // request is what is sent: built from what was checked, with the key.
-func (x *exchange) request(ctx context.Context, body []byte) (*http.Request, error) {
+func (x *exchange) request(ctx context.Context, body *edits) (*http.Request, error) {
 	url := x.api.scheme + "://" + x.api.host + join(x.api.base, x.path)
 	if x.query != "" {
 		url += "?" + x.query
 	}
-	var content io.Reader
-	if x.r.Method == http.MethodPost {
-		content = bytes.NewReader(body)
-	}
-	req, err := http.NewRequestWithContext(ctx, x.r.Method, url, content)
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { x.sent.Store(true) }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), x.r.Method, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header = x.header(x.api, x.r)
+	if body != nil {
+		req.Body, req.ContentLength = body.reader(), body.size()
+		req.GetBody = func() (io.ReadCloser, error) { return body.reader(), nil }
+	}
 	return req, nil
 }
 
@@ -191,7 +261,7 @@ func (x *exchange) unreached(ctx context.Context, err error) *fault {
 		return gone()
 	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		return denied(http.StatusForbidden, refused.Reason)
+		return denied(statusRefused, refused.Reason)
 	}
 	return &fault{status: http.StatusBadGateway, reason: "the model's API cannot be reached: " + err.Error()}
 }
@@ -208,53 +278,54 @@ func checkResponse(resp *http.Response) *fault {
 	return nil
 }
 
-// reply hands on each piece of the response as it comes.
-func (x *exchange) reply(resp *http.Response) {
+// reply hands on each piece of the response as it comes, and shows it to the meter.
+func (x *exchange) reply(resp *http.Response, m *meter) {
 	x.copyHeader(x.w.Header(), resp.Header)
 	if resp.ContentLength >= 0 {
 		x.w.Header().Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
 	}
-	x.w.WriteHeader(resp.StatusCode)
-	out := http.NewResponseController(x.w)
-	clean := redaction{redactor: &x.redact}
-	send := func(p []byte) bool {
-		if len(p) == 0 {
-			return true
-		}
-		n, err := x.w.Write(p)
-		x.event.BytesIn += int64(n)
-		if err == nil {
-			err = out.Flush()
-		}
-		return err == nil
+	if m != nil {
+		m.open(resp.Header)
 	}
-	if err := out.Flush(); err != nil {
-		x.cut = true
+	x.w.WriteHeader(x.status(resp.StatusCode))
+	x.cut = true // until the end
+	if !x.send(nil) {
 		return
 	}
+	clean := redaction{redactor: &x.redact}
 	buf := make([]byte, copyBuffer)
 	for {
 		n, err := resp.Body.Read(buf)
-		if !send(clean.next(buf[:n])) {
-			x.cut = true
+		if m != nil {
+			m.add(buf[:n])
+		}
+		if !x.send(clean.next(buf[:n])) {
 			return
 		}
-		if errors.Is(err, io.EOF) {
-			x.cut = !send(clean.rest())
+		switch {
+		case errors.Is(err, io.EOF):
+			x.whole = true
+			x.cut = !x.send(clean.rest())
 			return
-		}
-		if err != nil {
+		case err != nil:
 			x.event.Reason = "the response ended early: " + err.Error()
-			x.cut = true
 			return
 		}
 	}
 }
 
+// send hands on a piece; an empty one is the header.
+func (x *exchange) send(p []byte) bool {
+	n, err := x.w.Write(p)
+	x.event.BytesIn += int64(n)
+	return err == nil && http.NewResponseController(x.w).Flush() == nil
+}
+
 // fail answers a fault and writes it into the event.
 func (x *exchange) fail(f *fault) {
 	d := x.dialect()
-	x.event.Status = f.status
+	f.reason = x.redact.clean(f.reason) // errors quote what an upstream said
+	x.event.Status = f.statusFor(d)
 	if x.event.Reason == "" {
 		x.event.Reason = f.reason
 	}

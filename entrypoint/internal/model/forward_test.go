@@ -89,8 +89,10 @@ func TestEverythingElseStaysHere(t *testing.T) {
 		{"POST", "/gemini/v1beta/tunedModels/x:generateContent"},
 		{"POST", "/gemini/upload/v1beta/files"},
 		{"POST", "/gemini/v2/models/x:generateContent"},
+		{"POST", "/gemini/v1beta/models/x:generateContent?alt=proto"},
 		{"POST", "/other/v1/messages"},
 		{"OPTIONS", "/anthropic/v1/messages"},
+		{"OPTIONS", "*"},
 		{"PRI", "/anthropic/v1/messages"},
 	} {
 		n++
@@ -209,14 +211,14 @@ func TestAnUpstreamThatRepeatsTheKeyGivesItAwayToNobody(t *testing.T) {
 		w.Header().Set("X-Other", canary)
 		w.Header().Set("Set-Cookie", "key="+canary)
 		w.Header().Set("X-Request-Id", "kept")
-		w.WriteHeader(http.StatusUnauthorized)
+		w.WriteHeader(http.StatusForbidden)
 		for _, part := range []string{"you sent " + canary[:5], canary[5:] + " and " + canary, " sk-can"} {
 			_, _ = io.WriteString(w, part)
 			w.(http.Flusher).Flush()
 		}
 	})
 	got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
-	if got.status != http.StatusUnauthorized || !strings.HasPrefix(got.body, "you sent ***") || !strings.HasSuffix(got.body, "** sk-can") || got.header.Get("X-Request-Id") != "kept" {
+	if got.status != http.StatusForbidden || !strings.HasPrefix(got.body, "you sent ***") || !strings.HasSuffix(got.body, "** sk-can") || got.header.Get("X-Request-Id") != "kept" {
 		t.Errorf("control: %d %q %v", got.status, got.body, got.header)
 	}
 	everything := fmt.Sprintf("%+v %+v", got, r.recorded(1))
@@ -225,6 +227,23 @@ func TestAnUpstreamThatRepeatsTheKeyGivesItAwayToNobody(t *testing.T) {
 	}
 	if got.header.Get("Set-Cookie") != "" || got.header.Get("Request-Id") != "" {
 		t.Errorf("header %v", got.header)
+	}
+}
+
+func TestAnUpstreamThatSpeaksNoHTTPGivesTheKeyAwayToNobody(t *testing.T) {
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 "+canary+"\r\n\r\n")
+			conn.Close()
+		}
+	})
+	got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
+	if got.status != http.StatusBadGateway || !strings.Contains(got.body, "malformed") {
+		t.Errorf("control: %+v", got)
+	}
+	if everything := fmt.Sprintf("%+v %+v", got, r.recorded(1)); strings.Contains(everything, canary) {
+		t.Errorf("the key is in %s", everything)
 	}
 }
 
@@ -249,6 +268,20 @@ func TestResponsesThatLeadElsewhere(t *testing.T) {
 				t.Errorf("event %+v", e)
 			}
 		})
+	}
+}
+
+func TestARefusedKeyIsNothingToTryAgain(t *testing.T) {
+	for vendor, want := range map[int]int{http.StatusUnauthorized: http.StatusForbidden, http.StatusTooManyRequests: http.StatusTooManyRequests} {
+		r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(vendor)
+			fmt.Fprint(w, "no")
+		})
+		got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
+		e := r.last(1)
+		if got.status != want || got.body != "no" || e.Status != vendor || strings.Contains(e.Reason, "refused the key") != (vendor == http.StatusUnauthorized) {
+			t.Errorf("%d: the agent is told %d %q, the record says %d because of %q", vendor, got.status, got.body, e.Status, e.Reason)
+		}
 	}
 }
 
@@ -366,7 +399,7 @@ func TestAnUpstreamThatIsRefusedIsADenial(t *testing.T) {
 		}
 	})
 	got := r.do("POST", "/openai/v1/responses", openaiBody)
-	if e := r.last(1); got.status != http.StatusForbidden || e.Verdict != reports.Deny || !strings.Contains(e.Reason, "private-use") {
+	if e := r.last(1); got.status != statusRefused || e.Verdict != reports.Deny || !strings.Contains(e.Reason, "private-use") {
 		t.Errorf("%+v %+v", got, e)
 	}
 }

@@ -96,3 +96,29 @@ func addrPort(a net.Addr) netip.AddrPort {
 	ap := tcp.AddrPort()
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
+
+// serving counts requests that are under way. After its end there is none, and none begins.
+type serving struct {
+	mu    sync.Mutex
+	ended bool
+	group sync.WaitGroup
+}
+
+func (s *Server) enter() bool {
+	s.serving.mu.Lock()
+	defer s.serving.mu.Unlock()
+	if s.serving.ended {
+		return false
+	}
+	s.serving.group.Add(1)
+	return true
+}
+
+func (s *Server) leave() { s.serving.group.Done() }
+
+func (g *serving) end() {
+	g.mu.Lock()
+	g.ended = true
+	g.mu.Unlock()
+	g.group.Wait()
+}

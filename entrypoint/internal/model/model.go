@@ -9,8 +9,8 @@
 //
 // Files, batches, stored responses and containers are not: they outlive the run, or are somebody else's.
 //
-// A model's provider can reach the network on behalf of whoever asks it, so bodies are checked too. Checks are in check.go, with the table of what is closed
-// unless the user opened it.
+// A model's provider can reach the network on behalf of whoever asks it, so bodies are checked too: see checker for what is closed unless the user
+// opened it.
 //
 // Invariant: not a byte leaves before method, path, query and body were found in these lists; what leaves is built from them, not copied; the
 // agent can neither choose where a request goes nor as whom, nor learn the key; and what a request may cost at most was reserved before it.
@@ -28,11 +28,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/reports"
@@ -86,12 +86,15 @@ func (e *RefusedError) Error() string { return e.Reason }
 type Server struct {
 	cfg    Config
 	apis   map[string]*api
-	bodies *bodies
-	free   chan struct{} // places for requests that cost nothing
-	ledger *ledger
 	redact redactor
+	ledger *ledger
 
-	serving sync.WaitGroup
+	bodies  *bodies
+	metered *semaphore.Weighted // room for what is kept of responses
+	checks  chan struct{}       // places for checks of bodies
+	free    chan struct{}       // places for requests that cost nothing
+
+	serving serving
 }
 
 // api is one API with the connections to it.
@@ -108,7 +111,9 @@ type api struct {
 // New checks the configuration. Its errors name no value of a header.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, apis: map[string]*api{}, bodies: newBodies(), free: make(chan struct{}, maxFree), ledger: newLedger(cfg.Budget, cfg.Prices),
+		cfg: cfg, apis: map[string]*api{}, ledger: newLedger(cfg.Budget, cfg.Prices),
+		bodies: newBodies(), metered: semaphore.NewWeighted(maxAllMetered),
+		checks: make(chan struct{}, maxChecks), free: make(chan struct{}, maxFree),
 	}
 	for _, m := range cfg.APIs {
 		a, err := s.open(m)
@@ -210,7 +215,7 @@ func (e *dialError) Unwrap() error { return e.err }
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.close()
-	defer s.serving.Wait()
+	defer s.serving.end()
 	defer cancel()
 	limited := &limitedListener{Listener: ln, places: make(chan struct{}, maxConns), refuse: s.refuseFull}
 	server := &http.Server{
@@ -219,8 +224,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          silent(),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ConnContext:       s.attribute,
+
+		DisableGeneralOptionsHandler: true, // every request is recorded
+		BaseContext:                  func(net.Listener) context.Context { return ctx },
+		ConnContext:                  s.attribute,
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()

@@ -35,6 +35,14 @@ func (r *redactor) holds(s string) bool {
 	return false
 }
 
+// clean blots out keys in a text.
+func (r *redactor) clean(s string) string {
+	for _, secret := range r.secrets {
+		s = strings.ReplaceAll(s, string(secret), strings.Repeat("*", len(secret)))
+	}
+	return s
+}
+
 // redaction is one body on its way. It keeps back only what may be the beginning of a key, so that a stream stays one.
 type redaction struct {
 	*redactor

@@ -54,6 +54,7 @@ func newRig(t testing.TB, handler http.HandlerFunc, adjust ...func(*Config)) *ri
 		r.mu.Lock()
 		r.arrived, r.bodies = append(r.arrived, req.Clone(context.WithoutCancel(req.Context()))), append(r.bodies, string(body))
 		r.mu.Unlock()
+		req.Body = io.NopCloser(strings.NewReader(string(body)))
 		if handler == nil {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, "{}")

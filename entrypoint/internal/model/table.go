@@ -148,7 +148,8 @@ func cleanQuery(d wire.Dialect, raw string) (query, refused string) {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {
 		case pair == "", name == "key":
-		case !slices.Contains(queries(d), name), len(value) > maxQueryValue, !isPlain(value):
+		case !slices.Contains(queries(d), name), len(value) > maxQueryValue, !isPlain(value),
+			name == "alt" && value != "sse" && value != "json": // in any other form it could not be metered
 			return "", clip(name)
 		default:
 			kept = append(kept, pair)

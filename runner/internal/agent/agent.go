@@ -38,6 +38,10 @@ type Agent struct {
 	// serves it at a base URL, beside the API's variables.
 	API    string
 	Served func(base string) Extra
+	// Elsewhere are variables by which the agent is told to use a cloud's API, which the gateway does not serve.
+	Elsewhere []string
+	// Alone are options that keep it from offering what the gateway refuses: tools that the vendor runs.
+	Alone []string
 	// ConfigDir is where the agent keeps its settings and logins, below [Home].
 	ConfigDir string
 	// Tell hands the agent the notice in the vendor's own way.
@@ -89,6 +93,8 @@ type Setup struct {
 	// APIs are those that the gateway serves at Addr, 127.0.0.1:PORT.
 	APIs []API
 	Addr string
+	// ServerTools: the gateway lets through what the vendor does for the agent.
+	ServerTools bool
 	// Notice is what the agent is told about the sandbox; empty for nothing.
 	Notice string
 }
@@ -112,6 +118,9 @@ func (a Agent) Config(s Setup) (wire.AgentConfig, map[string]string) {
 		if a.ModelFlag != "" {
 			options = append(options, a.ModelFlag, s.Model)
 		}
+	}
+	if !s.ServerTools {
+		options = append(options, a.Alone...)
 	}
 	extra := a.extra(s)
 	argv := slices.Clone(a.Argv)

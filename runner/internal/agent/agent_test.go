@@ -14,7 +14,7 @@ func TestConfig(t *testing.T) {
 		` --settings {"skipWebFetchPreflight":true}`)
 	codex := strings.Fields(Root + "/bin/codex exec --json --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check" +
 		` -c analytics.enabled=false -c check_for_update_on_startup=false -c otel.metrics_exporter="none" -c features.plugins=false` +
-		` -c features.apps=false -c features.enable_request_compression=false -c web_search="disabled"`)
+		` -c features.apps=false -c features.enable_request_compression=false`)
 	gemini := strings.Fields(Root + "/bin/gemini --yolo --output-format stream-json")
 	tests := []struct {
 		name    string
@@ -25,8 +25,8 @@ func TestConfig(t *testing.T) {
 	}{
 		{"claude", nil, "", claude, false},
 		{"claude", nil, "opus", append(slices.Clip(claude), "--model", "opus"), false},
-		{"codex", nil, "", append(slices.Clip(codex), "-"), false},
-		{"codex", nil, "o9", append(slices.Clip(codex), "--model", "o9", "-"), false},
+		{"codex", nil, "", append(slices.Clip(codex), "-c", `web_search="disabled"`, "-"), false},
+		{"codex", nil, "o9", append(slices.Clip(codex), "--model", "o9", "-c", `web_search="disabled"`, "-"), false},
 		{"gemini", nil, "pro", append(slices.Clip(gemini), "--model", "pro"), false},
 		{"shell", nil, "any", nil, true},
 		{"", []string{"make", "-"}, "any", []string{"make", "-"}, false},
@@ -179,6 +179,33 @@ func TestEachAgentIsToldInItsOwnWay(t *testing.T) {
 		quiet, files := a.Config(Setup{})
 		if all := strings.Join(append(quiet.Argv, quiet.Env...), " "); len(files) > 0 || strings.Contains(all, "append-system") || strings.Contains(all, "developer_") || strings.Contains(all, "NOTICE") {
 			t.Errorf("%s without a notice: %q %q", name, all, files)
+		}
+	}
+}
+
+func TestCodexSearchesWhereTheGatewayLetsIt(t *testing.T) {
+	a, err := Resolve("codex", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, open := range []bool{false, true} {
+		c, _ := a.Config(Setup{ServerTools: open})
+		if closed := slices.Contains(c.Argv, `web_search="disabled"`); closed == open {
+			t.Errorf("open %v: argv %q", open, c.Argv)
+		}
+	}
+}
+
+// Claude Code asks in another way for a subscription than for a key, and an API key in its environment would win.
+func TestTheTokenOfASubscriptionHasItsOwnPlaceholder(t *testing.T) {
+	anthropic, _ := FindAPI("anthropic")
+	for variable, want := range map[string]string{
+		"CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY": "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN": "ANTHROPIC_API_KEY",
+	} {
+		key, _ := anthropic.Key(variable)
+		env := anthropic.With(key).Env("127.0.0.1:7")
+		if env[0] != want+"=yolo-run-placeholder" || len(env) != 2 {
+			t.Errorf("%s: %q", variable, env)
 		}
 	}
 }

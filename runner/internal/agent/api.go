@@ -37,7 +37,7 @@ func APIs() []API {
 			Keys: []Key{
 				bearer("ANTHROPIC_AUTH_TOKEN"),
 				{Variable: "ANTHROPIC_API_KEY", Header: "X-Api-Key"},
-				{Variable: "CLAUDE_CODE_OAUTH_TOKEN", Header: "Authorization", Prefix: "Bearer ", Beta: []string{"oauth-2025-04-20"}},
+				{Variable: "CLAUDE_CODE_OAUTH_TOKEN", Header: "Authorization", Prefix: "Bearer ", Beta: []string{"oauth-2025-04-20"}, Shown: true},
 			},
 			KeyVar: "ANTHROPIC_API_KEY", BaseVars: []string{"ANTHROPIC_BASE_URL"},
 		},
@@ -134,6 +134,14 @@ func (a API) KeyVars() []string {
 		names = append(names, k.Variable)
 	}
 	return names
+}
+
+// With returns the API as it is told to an agent for which the gateway uses this kind of key.
+func (a API) With(k Key) API {
+	if k.Shown {
+		a.KeyVar = k.Variable
+	}
+	return a
 }
 
 // BaseURL is what clients inside are told, when the gateway listens at addr.

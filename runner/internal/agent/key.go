@@ -15,6 +15,8 @@ type Key struct {
 	Header   string
 	Prefix   string
 	Beta     []string // values of anthropic-beta without which the vendor refuses this kind of key
+	// Shown: with this kind of key the vendor's client asks in another way, so that the placeholder must stand in this variable.
+	Shown bool
 }
 
 func bearer(variable string) Key {

@@ -15,7 +15,7 @@ const NoticePath = wire.Dir + "/notice"
 // MaxNotice bounds a notice, in bytes: it becomes an argument (128 KiB at most, execve(2)) and a part of every request.
 const MaxNotice = 16 << 10
 
-// maxNoticeNames bounds the names that a notice lists.
+// maxNoticeNames bounds each list of a notice.
 const maxNoticeNames = 50
 
 // Notice tells an agent where it is, so that it does not spend its time on finding out: what it may reach, who it is, what becomes of its
@@ -31,20 +31,14 @@ func Notice(spec policy.Spec, hidden []string, model bool) string {
 	b.WriteString("- The workspace lies below /workspace. What you change there is handed over as a patch when you end, whether you commit or not; changes elsewhere are lost.\n")
 	hidden = slices.DeleteFunc(slices.Clone(hidden), func(glob string) bool { return strings.HasPrefix(glob, "!") })
 	if len(hidden) > 0 {
-		fmt.Fprintf(&b, "- Files with secrets look empty (%s). Leave them as they are.\n", strings.Join(hidden, ", "))
+		fmt.Fprintf(&b, "- Files with secrets look empty (%s). Leave them as they are.\n", some(hidden))
 	}
 	return b.String()
 }
 
 // reachable says in a sentence what the policy opens.
 func reachable(spec policy.Spec, model bool) string {
-	open := append(append([]string{}, spec.Allow...), spec.Internal...)
-	more := ""
-	if len(open) > maxNoticeNames {
-		more = fmt.Sprintf(" and %d more", len(open)-maxNoticeNames)
-		open = open[:maxNoticeNames]
-	}
-	names := strings.Join(open, ", ") + more
+	open := slices.Concat(spec.Allow, spec.Internal)
 	switch {
 	case spec.Egress == policy.Audit:
 		return "open to public hosts, and all of it is recorded."
@@ -53,7 +47,15 @@ func reachable(spec policy.Spec, model bool) string {
 	case spec.Egress == policy.None || len(open) == 0:
 		return "nothing can be reached."
 	case len(spec.Deny) > 0:
-		return "only these can be reached, by name over TCP: " + names + "; not " + strings.Join(spec.Deny[:min(len(spec.Deny), maxNoticeNames)], ", ") + "."
+		return "only these can be reached, by name over TCP: " + some(open) + "; not " + some(spec.Deny) + "."
 	}
-	return "only these can be reached, by name over TCP: " + names + "."
+	return "only these can be reached, by name over TCP: " + some(open) + "."
+}
+
+// some lists values, as many as a notice has room for.
+func some(values []string) string {
+	if more := len(values) - maxNoticeNames; more > 0 {
+		return strings.Join(values[:maxNoticeNames], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(values, ", ")
 }

@@ -129,6 +129,7 @@ func TestIsPriced(t *testing.T) {
 		{"codex", "opus", false},
 		{"codex", "gpt-6.1-sol", true},
 		{"gemini", "gemini-3.1-pro-preview", true},
+		{"gemini", "gemini-3.1-pro-preview-customtools", true}, // what Gemini CLI takes by itself
 		{"gemini", "flash", true},
 		{"command", "mine", true},
 		{"claude", "claude-opus-99", false},

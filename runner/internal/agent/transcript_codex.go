@@ -64,15 +64,16 @@ func (c *codex) read(data []byte, s *story) {
 	case "item.completed":
 		c.item(line.Item, true, s)
 	case "turn.failed":
-		if line.Error.Message != s.fault { // as a rule it was said just before
-			s.said(reports.StepError, line.Error.Message, 0)
+		fault := faultText(line.Error.Message)
+		if fault != s.fault { // as a rule it was said just before
+			s.said(reports.StepError, fault, 0)
 		}
-		s.fault = line.Error.Message
+		s.fault = fault
 	case "turn.completed":
 		s.fault = "" // what went wrong on the way was overcome
 	case "error":
-		s.fault = line.Message
-		s.said(reports.StepError, line.Message, 0)
+		s.fault = faultText(line.Message)
+		s.said(reports.StepError, s.fault, 0)
 	}
 }
 
@@ -82,7 +83,6 @@ func (c *codex) item(it codexItem, done bool, s *story) {
 		if done {
 			s.answer()
 			s.said(reports.StepText, it.Text, 0)
-			s.final = it.Text
 		}
 	case "reasoning":
 		if done {

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"regexp"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -45,7 +46,6 @@ func (*gemini) read(data []byte, s *story) {
 		}
 	case "tool_use":
 		s.answer()
-		s.final = "" // it goes on
 		s.called(line.ID, line.Tool, callInput(line.Parameters), 0)
 	case "tool_result":
 		s.answering = false
@@ -59,7 +59,8 @@ func (*gemini) read(data []byte, s *story) {
 	case "result":
 		s.hush()
 		if line.Status == "error" {
-			s.fault = line.Error.Message
+			fault := strings.TrimSuffix(strings.TrimPrefix(line.Error.Message, "[API Error: "), "]")
+			s.fault = faultText(fault)
 		}
 	}
 }
@@ -68,9 +69,7 @@ func geminiSays(line geminiLine, s *story) {
 	s.answer()
 	if line.Delta {
 		s.saying(line.Content)
-		s.final, _ = cutText(s.final+line.Content, maxStepText)
-		return
+	} else {
+		s.said(reports.StepText, line.Content, 0)
 	}
-	s.said(reports.StepText, line.Content, 0)
-	s.final = line.Content
 }

@@ -84,3 +84,16 @@ func progressText(done, all int, current string) string {
 	}
 	return s
 }
+
+// faultText is what an error says. Where an agent passes on an API's answer as it came, that is the message in it.
+func faultText(text string) string {
+	var answer struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if json.Unmarshal([]byte(text), &answer) == nil && answer.Error.Message != "" {
+		return answer.Error.Message
+	}
+	return text
+}

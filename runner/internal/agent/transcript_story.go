@@ -24,8 +24,9 @@ type story struct {
 	now     time.Time // of the line that is being read
 
 	turns, tools int64
-	answering    bool // the model speaks; a result of a tool ends its turn
-	final, fault string
+	answering    bool   // the model speaks; a result of a tool ends its turn
+	final        string // the last message so far
+	fault        string
 
 	first   []*reports.Step
 	last    []*reports.Step // a ring when it is full: at is its oldest one
@@ -52,6 +53,9 @@ func (s *story) said(kind reports.StepKind, text string, depth int) {
 	}
 	step := &reports.Step{Kind: kind, AtMs: s.elapsed(), Depth: depth}
 	step.Text, step.Cut = cutText(text, maxStepText)
+	if kind == reports.StepText && depth == 0 {
+		s.final = step.Text
+	}
 	s.keep(step)
 	s.watcher.Ended(*step)
 }
@@ -80,6 +84,7 @@ func (s *story) hush() {
 	step := s.open[n-1].step
 	s.open = s.open[:n-1]
 	step.Text = strings.TrimSpace(step.Text)
+	s.final = step.Text
 	s.watcher.Ended(*step)
 }
 

@@ -101,6 +101,8 @@ func TestRunsThatFailSayWhy(t *testing.T) {
 		{"a fault", "claude", `{"type":"result","subtype":"error_during_execution","errors":["one","two"]}`, "one; two"},
 		{"a turn", "codex", `{"type":"turn.failed","error":{"message":"stream disconnected"}}`, "stream disconnected"},
 		{"the stream", "codex", `{"type":"error","message":"unexpected status 401"}`, "unexpected status 401"},
+		{"an answer of the API", "codex", `{"type":"error","message":"{\"error\":{\"code\":null,\"message\":\"too long\"}}"}`, "too long"},
+		{"an answer of the API", "gemini", `{"type":"result","status":"error","error":{"message":"[API Error: {\"error\":{\"message\":\"too long\"}}]"}}`, "too long"},
 		{"a result", "gemini", `{"type":"result","status":"error","error":{"type":"FatalError","message":"no key"}}`, "no key"},
 	}
 	for _, tt := range tests {
@@ -156,8 +158,8 @@ func TestOpenCallsEndWithTheAgent(t *testing.T) {
 		t.Errorf("%+v, told of %q", got.Steps, w)
 	}
 	got, _ = read(t, "gemini", `{"type":"message","role":"assistant","content":"I was ab","delta":true}`)
-	if len(got.Steps) != 1 || got.Steps[0].Text != "I was ab" {
-		t.Errorf("%+v", got.Steps)
+	if len(got.Steps) != 1 || got.Steps[0].Text != "I was ab" || got.Final != "I was ab" {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -267,6 +269,17 @@ func FuzzTranscript(f *testing.F) {
 		for line := range strings.Lines(stream) {
 			f.Add([]byte(line))
 		}
+	}
+	files, err := filepath.Glob("testdata/transcript/*.jsonl")
+	if err != nil || files == nil {
+		f.Fatal(files, err)
+	}
+	for _, file := range files {
+		stream, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(stream)
 	}
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		for _, format := range []string{"claude", "codex", "gemini"} {

@@ -21,6 +21,7 @@ func known() map[string]Agent {
 			Format:    "claude",
 			API:       "anthropic",
 			Musl:      true,
+			Elsewhere: []string{"CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"},
 			ConfigDir: Home + "/.claude",
 			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"},
 			Tell:      func(notice string) Extra { return Extra{Options: []string{"--append-system-prompt", notice}} },
@@ -30,8 +31,9 @@ func known() map[string]Agent {
 				Root + "/bin/codex", "exec", "--json", "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check",
 				"-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false", "-c", `otel.metrics_exporter="none"`,
 				"-c", "features.plugins=false", "-c", "features.apps=false", "-c", "features.enable_request_compression=false",
-				"-c", `web_search="disabled"`, "-",
+				"-",
 			},
+			Alone:     []string{"-c", `web_search="disabled"`},
 			ModelFlag: "--model",
 			Format:    "codex",
 			API:       "openai",
@@ -46,10 +48,12 @@ func known() map[string]Agent {
 			ModelFlag: "--model",
 			Format:    "gemini",
 			API:       "gemini",
+			Elsewhere: []string{"GOOGLE_GENAI_USE_VERTEXAI"},
 			Served:    geminiSettings,
 			ConfigDir: Home + "/.gemini",
-			Env:       []string{"GEMINI_CLI_TRUST_WORKSPACE=true"},                                                               // or it asks before each step
-			Tell:      func(notice string) Extra { return Extra{Files: map[string]string{Home + "/.gemini/GEMINI.md": notice}} }, // GEMINI_SYSTEM_MD would take the place of its own prompt
+			// It asks before each step in a folder that it does not trust, and complains of a terminal that it does not have.
+			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "TERM=xterm-256color", "COLORTERM=truecolor"},
+			Tell: geminiMemory,
 		},
 		"shell": {Shell: true},
 	}
@@ -77,6 +81,11 @@ func geminiSettings(string) Extra {
 }
 `},
 	}
+}
+
+// geminiMemory is what Gemini's CLI reads in every folder. GEMINI_SYSTEM_MD would take the place of its own prompt.
+func geminiMemory(notice string) Extra {
+	return Extra{Files: map[string]string{Home + "/.gemini/GEMINI.md": notice}}
 }
 
 // tomlString quotes a text as a basic string of TOML, of which JSON's strings are a subset.

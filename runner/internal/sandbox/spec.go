@@ -90,7 +90,7 @@ type GatewayOptions struct {
 
 // The gateway's own limits.
 const (
-	gatewayMemory = 256 << 20
+	gatewayMemory = 512 << 20
 	gatewayPIDs   = 1024
 )
 

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // object is a JSON object.
@@ -156,11 +155,14 @@ func (a *answer) event(name string, v any) {
 func (a *answer) fault(f Fault) {
 	switch f {
 	case Hang:
+		<-a.request.Context().Done()
+		a.abort()
+	case Wait:
 		select {
+		case <-a.session.over:
 		case <-a.request.Context().Done():
-		case <-time.After(10 * time.Minute):
+			a.abort()
 		}
-		panic(http.ErrAbortHandler)
 	case Abort:
 		a.abort()
 	}
@@ -170,10 +172,10 @@ func (a *answer) abort() {
 	panic(http.ErrAbortHandler)
 }
 
-// pieces are the text of a turn as it is streamed, a few words or a few kilobytes at a time.
+// pieces are the text of a turn as it is streamed: a few words at a time, or a two-hundredth of it.
 func (t Turn) pieces() []string {
 	text := t.whole()
-	size := max(24, len(text)/2000)
+	size := max(24, len(text)/200)
 	var list []string
 	for len(text) > size {
 		list = append(list, text[:size])

@@ -50,17 +50,20 @@ func (d responses) answer(a *answer, t Turn) {
 		Model  string  `json:"model"`
 		Stream bool    `json:"stream"`
 		Tools  []offer `json:"tools"`
-		Input  []struct {
-			Tools []offer `json:"tools"` // of an item additional_tools
-		} `json:"input"`
+		Input  json.RawMessage `json:"input"` // a text or a list
 	}
 	if err := json.Unmarshal(a.body, &request); err != nil {
 		a.fail(d, http.StatusBadRequest, err.Error())
 		return
 	}
+	var input []struct {
+		Tools []offer `json:"tools"` // of an item additional_tools
+	}
 	offered := flat(request.Tools)
-	for _, item := range request.Input {
-		offered = append(offered, flat(item.Tools)...)
+	if json.Unmarshal(request.Input, &input) == nil {
+		for _, item := range input {
+			offered = append(offered, flat(item.Tools)...)
+		}
 	}
 	items := d.items(a, t, offered)
 	response := object{

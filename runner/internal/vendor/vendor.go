@@ -51,6 +51,7 @@ type Fault string
 const (
 	Hang  Fault = "hang"  // nothing more comes
 	Abort Fault = "abort" // the connection is cut
+	Wait  Fault = "wait"  // the rest comes when the session begins anew
 )
 
 // Call is a call of a tool: Shell or File and Content in terms of whatever tool the agent offers for that, or Tool as it is.
@@ -103,6 +104,7 @@ var _ http.Handler = (*Server)(nil)
 // session is one script and how far it came.
 type session struct {
 	script Script
+	over   chan struct{} // closed when the session began anew
 
 	mu   sync.Mutex
 	next int
@@ -142,7 +144,10 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 		if s.sessions == nil {
 			s.sessions = map[string]*session{}
 		}
-		s.sessions[name] = &session{script: script}
+		if old := s.sessions[name]; old != nil {
+			close(old.over)
+		}
+		s.sessions[name] = &session{script: script, over: make(chan struct{})}
 		return
 	}
 	session := s.session(name)
