@@ -88,7 +88,7 @@ func inquire(d wire.Dialect, k kind, id string, body []byte, open bool) (*inquir
 	case d == wire.OpenAI:
 		c.responses(c.root)
 	case d == wire.Gemini:
-		c.gemini(c.root)
+		c.gemini(c.root, 0)
 	}
 	if c.fault == nil {
 		c.checkModel()
@@ -124,7 +124,7 @@ func (c *checker) checkModel() {
 	case strings.HasSuffix(m, ":online"):
 		c.close("the suffix :online")
 	}
-	for _, part := range []string{"search-preview", "search-api", "deep-research"} {
+	for _, part := range []string{"search-preview", "search-api", "deep-research", "sonar", "compound"} {
 		if strings.Contains(m, part) {
 			c.close("a model that searches by itself")
 		}
@@ -212,6 +212,13 @@ func (c *checker) limit(f node) {
 // limitBy notes how a request could bound its answer: by a first field of an object. A % stands for the number.
 func (c *checker) limitBy(object node, field string) {
 	c.q.bound.insert = insertion(object, field)
+}
+
+// dearUnless notes a field with a value that the table of prices does not know.
+func (c *checker) dearUnless(f node, usual ...string) {
+	if !f.absent() && !slices.Contains(usual, f.text()) {
+		c.q.dear = quote(f.name()) + " " + quote(f.text())
+	}
 }
 
 // maxAnswers is how many answers one request may ask for.

@@ -15,12 +15,10 @@ func (c *checker) anthropic(root node) {
 	c.limit(f["maxtokens"])
 	c.limitBy(root, `"max_tokens":%`)
 	c.floor(f["thinking"])
-	switch {
-	case f["speed"].text() == "fast":
-		c.q.dear = `"speed":"fast"`
-	case !f["fallbacks"].absent():
-		c.q.dear = "fallbacks"
-	}
+	c.dearUnless(f["speed"], "standard")
+	c.dearUnless(f["servicetier"], "auto", "standard_only")
+	c.dearUnless(f["inferencegeo"], "global")
+	c.dearUnless(f["fallbacks"]) // to models of other prices
 	c.blocks(f["system"], "system content", 0)
 	c.objects(f["messages"], "messages", func(m node) { c.blocks(c.fields(m)["content"], "content", 0) })
 	c.objects(f["tools"], "tools", c.anthropicTool)

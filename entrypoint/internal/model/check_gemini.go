@@ -2,24 +2,23 @@ package model
 
 // gemini checks the body of generateContent, streamGenerateContent and countTokens. Every place is checked by the names of its fields: an object
 // of Google's says by them what it is.
-func (c *checker) gemini(root node) {
+func (c *checker) gemini(root node, depth int) {
 	f := c.fields(root)
 	names := []string{"contents", "systeminstruction", "tools", "toolconfig", "safetysettings", "generationconfig", "labels", "model", "servicetier", "store"}
-	if c.q.kind == kindCount {
+	if c.q.kind == kindCount && depth == 0 {
 		names = append(names, "generatecontentrequest")
 	}
 	c.only(f, "the request", names...)
-	if inner := f["generatecontentrequest"]; inner.kind() == '{' && c.q.kind == kindCount {
-		c.q.kind = kindGenerate // no third level
-		c.gemini(inner)
-		c.q.kind = kindCount
+	if inner := f["generatecontentrequest"]; inner.kind() == '{' && depth == 0 {
+		c.gemini(inner, 1)
 	}
 	c.objects(f["systeminstruction"], "systemInstruction", c.turn)
 	c.objects(f["contents"], "contents", c.turn)
 	c.objects(f["tools"], "tools", func(t node) { c.only(c.fields(t), "a tool", "functiondeclarations") })
 	c.generationConfig(root, f["generationconfig"])
-	if t := f["servicetier"].text(); t == "priority" || t == "PRIORITY" {
-		c.q.dear = "serviceTier " + quote(t)
+	c.dearUnless(f["servicetier"], "standard", "flex", "STANDARD", "FLEX")
+	if m := f["model"]; c.q.kind == kindGenerate && !m.absent() && m.text() != c.q.model && m.text() != "models/"+c.q.model {
+		c.refuse("the model in the path is not the one in the body")
 	}
 }
 

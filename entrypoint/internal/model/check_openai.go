@@ -22,7 +22,7 @@ func (c *checker) responses(root node) {
 			c.q.hidden = f[name].name()
 		}
 	}
-	c.tier(f["servicetier"])
+	c.dearUnless(f["servicetier"], "auto", "default", "flex")
 	c.objects(f["tools"], "tools", func(t node) { c.openaiTool(t, 0) })
 	c.objects(f["input"], "input content", c.item)
 }
@@ -105,12 +105,6 @@ func (c *checker) openaiTool(n node, depth int) {
 	}
 }
 
-func (c *checker) tier(f node) {
-	if t := f.text(); t == "priority" || t == "fast" {
-		c.q.dear = "service_tier " + quote(t)
-	}
-}
-
 // chat checks the body of v1/chat/completions. Many servers speak it, so that the list of fields is longer than OpenAI's own.
 func (c *checker) chat(root node) {
 	f := c.fields(root)
@@ -119,13 +113,14 @@ func (c *checker) chat(root node) {
 		"toplogprobs", "responseformat", "seed", "user", "safetyidentifier", "servicetier", "store", "metadata", "reasoningeffort", "reasoning",
 		"verbosity", "modalities", "audio", "prediction", "promptcachekey", "promptcacheretention", "usage",
 		// of llama.cpp, vLLM, DeepSeek and others: how to draw words, how to fill in the template
-		"thinking", "enablethinking", "chattemplatekwargs", "topk", "minp", "repetitionpenalty", "repeatpenalty", "cacheprompt", "reasoningformat")
+		"thinking", "enablethinking", "chattemplatekwargs", "topk", "minp", "repetitionpenalty", "repeatpenalty", "cacheprompt", "reasoningformat",
+		"includereasoning", "randomseed", "safeprompt", "promptmode")
 	c.q.model = f["model"].text()
 	c.limit(f["maxtokens"])
 	c.limit(f["maxcompletiontokens"])
 	c.limitBy(root, `"max_completion_tokens":%`)
 	c.count(f["n"])
-	c.tier(f["servicetier"])
+	c.dearUnless(f["servicetier"], "auto", "default", "flex")
 	c.objects(f["tools"], "tools", func(t node) {
 		if kind := c.kindOf(c.fields(t)["type"]); kind != "function" && kind != "custom" {
 			c.close("the tool type " + quote(kind))

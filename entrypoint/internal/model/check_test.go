@@ -136,6 +136,7 @@ var refused = []struct {
 	{dialectCase{"a switch of others", kindChat, `{$,"messages":[],"enable_search":true}`}, "enable_search", true},
 	{dialectCase{"a tool of others", kindChat, `{$,"messages":[],"tools":[{"type":"builtin_function","function":{"name":"$web_search"}}]}`}, "builtin_function", true},
 	{dialectCase{"a model that searches", kindChat, `{"model":"gpt-4o-search-preview","messages":[]}`}, "searches", true},
+	{dialectCase{"a model of others that searches", kindChat, `{"model":"groq/compound","messages":[]}`}, "searches", true},
 	{dialectCase{"a model with a suffix", kindChat, `{"model":"openai/gpt-4o:online","messages":[]}`}, ":online", true},
 	{dialectCase{"a picture by URL", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x.example"}}]}]}`}, "image_url", true},
 	{dialectCase{"a picture by URL, short", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"image_url","image_url":"http://x.example"}]}]}`}, "image_url", true},
@@ -153,6 +154,7 @@ var refused = []struct {
 	{dialectCase{"a file in the instruction", kindGenerate, `{$,"contents":[],"system_instruction":{"parts":[{"fileData":{"fileUri":"gs://x"}}]}}`}, "fileData", true},
 	{dialectCase{"a file in a result", kindGenerate, `{$,"contents":[{"parts":[{"functionResponse":{"name":"x","response":{},"parts":[{"fileData":{"fileUri":"https://x.example"}}]}}]}]}`}, "fileData", true},
 	{dialectCase{"both spellings", kindGenerate, `{$,"contents":[],"generationConfig":{"maxOutputTokens":1,"max_output_tokens":100000}}`}, "cannot be told", false},
+	{dialectCase{"another model", kindGenerate, `{$,"contents":[],"model":"models/gemini-ultra"}`}, "not the one", false},
 	{dialectCase{"a cache", kindGenerate, `{$,"contents":[],"cachedContent":"cachedContents/x"}`}, "cachedContent", true},
 	{dialectCase{"search when counting", kindCount, `{$,"generateContentRequest":{"contents":[],"tools":[{"googleSearch":{}}]}}`}, "googleSearch", true},
 
@@ -208,6 +210,26 @@ func TestARefusedBodyStaysHereAndSaysWhy(t *testing.T) {
 	open := newRig(t, nil, func(c *Config) { c.AllowServerTools = true })
 	if got := open.do("POST", "/anthropic/v1/messages", `{"model":"m","messages":[],"tools":[{"type":"web_search_20250305"}]}`); got.status != http.StatusOK {
 		t.Errorf("control: %+v", got)
+	}
+}
+
+func TestWhatCostsMoreThanThePricesIsNoted(t *testing.T) {
+	for _, c := range []dialectCase{
+		{"", kindMessages, `{$,"messages":[],"speed":"fast"}`},
+		{"", kindMessages, `{$,"messages":[],"inference_geo":"us"}`},
+		{"", kindMessages, `{$,"messages":[],"fallbacks":[{"model":"claude-dear"}]}`},
+		{"", kindResponses, `{$,"service_tier":"priority"}`},
+		{"", kindChat, `{$,"messages":[],"service_tier":["priority"]}`},
+		{"", kindGenerate, `{$,"contents":[],"serviceTier":"priority"}`},
+	} {
+		if q, f := c.inquire(false); f != nil || q.dear == "" {
+			t.Errorf("%s: %+v %+v", c.body, q, f)
+		}
+	}
+	for _, c := range accepted {
+		if q, f := c.inquire(false); f != nil || q.dear != "" {
+			t.Errorf("control: %s: %s", c.body, q.dear)
+		}
 	}
 }
 
