@@ -53,12 +53,16 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	}
 	changes, err := ws.ReadPatch(ctx, patch)
 	if errors.Is(err, workspace.ErrConflict) {
-		return withHint(&conflictError{err}, "the workspace has moved since the run; run again, or apply the patch by hand with git apply --3way")
+		return withHint(&conflictError{err}, "nothing was changed; the workspace has moved since the run: run again, or apply the patch by hand with git apply --reject")
 	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, changes.Close()) }()
+	if changes.Empty() {
+		log.Info("the workspace has these changes already", "workspace", ws.Root())
+		return nil
+	}
 	gate := changes.Gate(gateOptions(cfg, ws.Sub(), secrets))
 	gate.Findings = append(gate.Findings, findingsOfTheRun(folder)...)
 	if blocked(gate) {

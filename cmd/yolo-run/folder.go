@@ -14,34 +14,10 @@ import (
 	"github.com/yolo-run/yolo-run/runner"
 )
 
-func (a *app) diffCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "diff [FOLDER]",
-		Short: "Print the patch of a run (default: the latest)",
-		Args:  oneFolder,
-		RunE: func(_ *cobra.Command, args []string) error {
-			folder, err := runFolder(args)
-			if err != nil {
-				return err
-			}
-			patch, err := os.Open(filepath.Join(folder, "changes.patch"))
-			if errors.Is(err, os.ErrNotExist) {
-				a.logger().Info("the run changed nothing", "folder", folder)
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			defer patch.Close()
-			return a.copyPatch(patch)
-		},
-	}
-}
-
 func (a *app) applyCommand() *cobra.Command {
 	flags := newFlagValues()
 	cmd := &cobra.Command{
-		Use:   "apply [FOLDER]",
+		Use:   "apply [RUN]",
 		Short: "Apply the patch of a run to the workspace, after the gate (default: the latest)",
 		Args:  oneFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,18 +36,6 @@ func (a *app) applyCommand() *cobra.Command {
 	flags.register(cmd, pick(settings(new(runner.Defaults())),
 		"workspace", "hide", "secret", "protect", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet"))
 	return cmd
-}
-
-// copyPatch writes the patch as it is into a pipe or a file. On a terminal it is text by the agent, and nothing in it may act.
-func (a *app) copyPatch(patch io.Reader) error {
-	if !isTerminal(a.streams.Out) {
-		_, err := io.Copy(a.streams.Out, patch)
-		return err
-	}
-	return eachLine(patch, func(line string) error {
-		_, err := fmt.Fprintln(a.streams.Out, render.Visible(line))
-		return err
-	})
 }
 
 func (a *app) reportCommand() *cobra.Command {
@@ -144,7 +108,7 @@ func chosenForm(forms []*reportForm) (render.Renderer, error) {
 	return chosen.renderer, nil
 }
 
-// oneFolder takes the output folder of a run, or nothing.
+// oneFolder takes the output folder of a run, its ID, or nothing.
 func oneFolder(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return &runner.UsageError{Option: cmd.CommandPath(), Value: args[1], Err: errors.New("one folder is enough")}
@@ -152,10 +116,14 @@ func oneFolder(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// runFolder is the folder that was named, or that of the latest run.
+// runFolder is the folder that was named, that of the run with the ID, or that of the latest run.
 func runFolder(args []string) (string, error) {
 	if len(args) == 1 {
-		if _, err := os.Stat(args[0]); err != nil {
+		_, err := os.Stat(args[0])
+		if folder := folderOfID(args[0]); err != nil && folder != "" {
+			return folder, nil
+		}
+		if err != nil {
 			return "", fileFault("folder", args[0], err)
 		}
 		return args[0], nil
@@ -171,6 +139,19 @@ func runFolder(args []string) (string, error) {
 		}
 	}
 	return folder, nil
+}
+
+// folderOfID is the output folder of a run that used the default of --out; empty if there is none.
+func folderOfID(id string) string {
+	latest, err := runner.LatestRun()
+	if err != nil || filepath.Base(id) != id {
+		return ""
+	}
+	folder := filepath.Join(filepath.Dir(latest), id)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return ""
+	}
+	return folder
 }
 
 func readReport(folder string) (*reports.Report, error) {

@@ -3,6 +3,7 @@ package workspace_test
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,48 @@ func TestReadPatchOnATreeThatMovedOn(t *testing.T) {
 	}
 	if _, err := s.w.ReadPatch(t.Context(), strings.NewReader(strings.ReplaceAll(patch, " line", " other"))); !errors.Is(err, workspace.ErrConflict) {
 		t.Errorf("a patch for another file: %v", err)
+	}
+}
+
+// Where the lines around a change have changed, too, the version that the user had committed tells what is whose.
+func TestReadPatchMergesThreeWays(t *testing.T) {
+	t.Parallel()
+	lines := func(a, b, c string) string { return "1\n2\n" + a + "\n" + b + "\n" + c + "\n6\n7\n" }
+	s := newSandbox(t, func(dir string) {
+		write(t, dir+"/file", lines("3", "4", "5"))
+		write(t, dir+"/mine", "mine\n")
+		write(t, dir+"/gone", lines("3", "4", "5"))
+		project(t, dir, true)
+	})
+	s.open(workspace.Options{})
+	write(t, s.Merged+"/file", lines("3", "4", "agent"))
+	write(t, s.Merged+"/same", "both make it\n")
+	must(t, os.Remove(s.Merged+"/gone"))
+	patch := string(patchOf(t, s.collect()))
+
+	write(t, s.Lower+"/file", lines("user", "4", "5")) // in the agent's context
+	write(t, s.Lower+"/same", "both make it\n")
+	c, err := s.w.ReadPatch(t.Context(), strings.NewReader(patch))
+	must(t, err)
+	defer c.Close()
+	must(t, c.Apply(t.Context(), s.Lower))
+	if got := read(t, s.Lower+"/file"); got != lines("user", "4", "agent") {
+		t.Errorf("merged to %q", got)
+	}
+	if _, err := os.Lstat(s.Lower + "/gone"); !os.IsNotExist(err) {
+		t.Errorf("the deleted file: %v", err)
+	}
+
+	write(t, s.Lower+"/file", lines("3", "4", "user"))
+	write(t, s.Lower+"/gone", lines("3", "4", "5"))
+	want := snapshot(t, s.Lower)
+	_, err = s.w.ReadPatch(t.Context(), strings.NewReader(patch))
+	var conflict *workspace.ConflictError
+	if !errors.Is(err, workspace.ErrConflict) || !errors.As(err, &conflict) || !slices.Equal(conflict.Paths, []string{"file"}) {
+		t.Errorf("changed on both sides: %v", err)
+	}
+	if diff := diffSnapshots(want, snapshot(t, s.Lower)); len(diff) > 0 {
+		t.Errorf("changed all the same: %q", diff)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
@@ -42,6 +44,9 @@ func (w *Workspace) readPatch(ctx context.Context, c *Changes, patch io.Reader) 
 	}
 	gitDir := filepath.Join(c.scratch, "repository")
 	if err := initRepository(ctx, gitDir); err != nil {
+		return err
+	}
+	if err := w.lendObjects(gitDir); err != nil {
 		return err
 	}
 	if err := w.storePresent(ctx, gitDir, paths); err != nil {
@@ -152,8 +157,11 @@ func applyInIndex(ctx context.Context, gitDir, index string, patch []byte) error
 		_, err := step(nil, "update-ref", refNew, refOld)
 		return err
 	}
-	if _, err := step(patch, "apply", "--cached", "--binary", "--whitespace=nowarn"); err != nil {
-		return fmt.Errorf("%w: %w", ErrConflict, err)
+	apply := []string{"apply", "--cached", "--binary", "--whitespace=nowarn"}
+	if _, err := step(patch, apply...); err != nil {
+		if _, err3 := step(patch, append(apply, "--3way")...); err3 != nil {
+			return conflict(step, err)
+		}
 	}
 	tree, err := step(nil, "write-tree")
 	if err != nil {
@@ -161,4 +169,56 @@ func applyInIndex(ctx context.Context, gitDir, index string, patch []byte) error
 	}
 	_, err = step(nil, "update-ref", refNew, strings.TrimSpace(string(tree)))
 	return err
+}
+
+// lendObjects lets git find what the user has committed: the versions that a patch was made from, for a merge with what became of them.
+func (w *Workspace) lendObjects(gitDir string) error {
+	if w.gitDir == "" {
+		return nil
+	}
+	objects := filepath.Join(commonDir(w.gitDir), "objects")
+	if strings.ContainsAny(objects, "\n\"") { // which would be read as something else; a merge is a convenience
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(gitDir, "objects", "info", "alternates"), []byte(objects+"\n"), 0o600); err != nil {
+		return fmt.Errorf("lend objects: %w", err)
+	}
+	return nil
+}
+
+// ConflictError is a patch that does not fit, with the files that were changed on both sides where that much is known.
+type ConflictError struct {
+	Paths []string
+	Err   error
+}
+
+func (e *ConflictError) Error() string {
+	if len(e.Paths) == 0 {
+		return fmt.Sprintf("%v: %v", ErrConflict, e.Err)
+	}
+	shown := make([]string, 0, len(e.Paths))
+	for _, p := range e.Paths[:min(len(e.Paths), 20)] {
+		shown = append(shown, strconv.Quote(p))
+	}
+	if more := len(e.Paths) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("%v: changed on both sides: %s", ErrConflict, strings.Join(shown, ", "))
+}
+
+func (e *ConflictError) Unwrap() []error { return []error{ErrConflict, e.Err} }
+
+// conflict asks the index which files a merge could not settle.
+func conflict(step func([]byte, ...string) ([]byte, error), cause error) error {
+	fault := &ConflictError{Err: cause}
+	out, err := step(nil, "ls-files", "-z", "--unmerged")
+	if err != nil {
+		return fault
+	}
+	for record := range strings.SplitSeq(string(out), "\x00") {
+		if _, p, ok := strings.Cut(record, "\t"); ok && !slices.Contains(fault.Paths, p) {
+			fault.Paths = append(fault.Paths, p)
+		}
+	}
+	return fault
 }
