@@ -28,6 +28,7 @@ var budgets = []struct {
 }
 
 func TestABudgetEndsTheRunAndKeepsItsWork(t *testing.T) {
+	t.Parallel()
 	n := needInternet(t)
 	for _, c := range budgets {
 		t.Run(c.option, func(t *testing.T) {
@@ -46,6 +47,7 @@ func TestABudgetEndsTheRunAndKeepsItsWork(t *testing.T) {
 
 // Agents of the vendors stop at the refusal by themselves, or are stopped.
 func TestABudgetEndsTheRealAgents(t *testing.T) {
+	t.Parallel()
 	n := needInternet(t)
 	for _, agent := range realAgents {
 		t.Run(agent.name, func(t *testing.T) {
@@ -76,6 +78,7 @@ func (r result) wantSpent(t *testing.T, option string) {
 }
 
 func TestRequestsAtOnceDoNotOutrunABudget(t *testing.T) {
+	t.Parallel()
 	n := needInternet(t)
 	for _, c := range budgets {
 		t.Run(c.option, func(t *testing.T) {

@@ -132,6 +132,13 @@ func (m model) served(t testing.TB, a realAgent) func(*runner.Config) {
 	}
 }
 
+// overTLS has the run reach the model by a name and TLS.
+func (m model) overTLS(cfg *runner.Config) {
+	for i, upstream := range cfg.Upstreams {
+		cfg.Upstreams[i] = strings.Replace(upstream, "http://"+internetAddr+":8098", "https://api.allowed.test:8444", 1)
+	}
+}
+
 // as runs the agent itself in place of a script.
 func (a realAgent) as(t testing.TB) func(*runner.Config) {
 	t.Helper()

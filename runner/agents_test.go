@@ -35,6 +35,7 @@ func theWork(long int) []vendor.Turn {
 }
 
 func TestTheRealAgentsDoTheirWork(t *testing.T) {
+	t.Parallel()
 	n := needInternet(t)
 	for _, agent := range realAgents {
 		t.Run(agent.name, func(t *testing.T) {
@@ -42,6 +43,7 @@ func TestTheRealAgentsDoTheirWork(t *testing.T) {
 			turns := theWork(5 << 20)
 			m := n.model(t, vendor.Script{Turns: turns})
 			r := try(t, "Do what task.txt says.", m.served(t, agent), agent.as(t), func(cfg *runner.Config) {
+				cfg.AllowedDomains = []string{"allowed.test"}
 				cfg.Workspace = t.TempDir()
 				run(t, cfg.Workspace, "echo a task > task.txt; git init -q; git add .; git -c user.name=t -c user.email=t@t commit -qm base; chown -R 1000:1000 .")
 			})
@@ -53,10 +55,21 @@ func TestTheRealAgentsDoTheirWork(t *testing.T) {
 			r.wantStory(t, agent.name)
 			r.wantUsage(t, m.billed(t, turns))
 			m.wantKeyOnly(t)
+			m.wantNotice(t, "allowed.test")
 			if d := time.Duration(r.DurationMs) * time.Millisecond; d > 45*time.Second {
 				t.Errorf("the run took %s", d)
 			}
 		})
+	}
+}
+
+// wantNotice fails unless what the agent is told of its sandbox arrives where the model reads it, each time.
+func (m model) wantNotice(t *testing.T, allowed string) {
+	t.Helper()
+	for _, r := range m.log(t) {
+		if !r.Errand && !strings.Contains(r.Body, allowed) {
+			t.Errorf("%s does not say what is allowed: %.300s", r.Path, r.Body)
+		}
 	}
 }
 
@@ -117,26 +130,9 @@ func (r result) wantStory(t *testing.T, format string) {
 	}
 }
 
-// What an agent is told of the sandbox arrives where its model reads it.
-func TestTheNoticeReachesTheModel(t *testing.T) {
-	n := needInternet(t)
-	for _, agent := range realAgents {
-		t.Run(agent.name, func(t *testing.T) {
-			t.Parallel()
-			turns := []vendor.Turn{{Text: "Understood.", Usage: vendor.Usage{Input: 10, Output: 2}}}
-			m := n.model(t, vendor.Script{Turns: turns})
-			r := try(t, "Nothing to do.", m.served(t, agent), agent.as(t), func(cfg *runner.Config) { cfg.AllowedDomains = []string{"allowed.test"} })
-			r.want(t, reports.NoChanges)
-			requests := slices.DeleteFunc(m.log(t), func(r vendor.Request) bool { return r.Errand })
-			if len(requests) != 1 || !strings.Contains(requests[0].Body, "allowed.test") {
-				t.Errorf("%d requests, and the first does not name what is allowed", len(requests))
-			}
-		})
-	}
-}
-
 // A key that the vendor refuses ends the run soon, with the vendor's reason.
 func TestAWrongKeyEndsTheAgent(t *testing.T) {
+	t.Parallel()
 	n := needInternet(t)
 	for _, agent := range realAgents {
 		t.Run(agent.name, func(t *testing.T) {

@@ -47,9 +47,9 @@ func flat(tools []offer) []string {
 
 func (d responses) answer(a *answer, t Turn) {
 	var request struct {
-		Model  string  `json:"model"`
-		Stream bool    `json:"stream"`
-		Tools  []offer `json:"tools"`
+		Model  string          `json:"model"`
+		Stream bool            `json:"stream"`
+		Tools  []offer         `json:"tools"`
 		Input  json.RawMessage `json:"input"` // a text or a list
 	}
 	if err := json.Unmarshal(a.body, &request); err != nil {
