@@ -2,7 +2,6 @@ package runner
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -94,7 +92,8 @@ type run struct {
 	signal  *SignalError
 
 	mu     sync.Mutex
-	faults []error // of the infrastructure, in the order in which they came
+	faults []error         // of the infrastructure, in the order in which they came
+	phases []reports.Phase // in the order in which they began
 	events *reports.Collector
 }
 
@@ -127,10 +126,14 @@ func (r *run) healthy() bool {
 func (r *run) phase(name string) func() {
 	begun := time.Now()
 	r.log.Debug("phase", "name", name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := len(r.phases)
+	r.phases = append(r.phases, reports.Phase{Name: name, StartMs: begun.Sub(r.started).Milliseconds()})
 	return func() {
 		took := time.Since(begun)
 		r.mu.Lock()
-		r.rep.Phases = append(r.rep.Phases, reports.Phase{Name: name, StartMs: begun.Sub(r.started).Milliseconds(), DurationMs: took.Milliseconds()})
+		r.phases[at].DurationMs = took.Milliseconds()
 		r.mu.Unlock()
 		r.log.Debug("phase ended", "name", name, "took", took.Round(time.Millisecond))
 	}
@@ -168,7 +171,7 @@ func (r *run) report() (*reports.Report, error) {
 		}
 		rep.Errors = append(rep.Errors, text)
 	}
-	slices.SortStableFunc(rep.Phases, func(a, b reports.Phase) int { return cmp.Compare(a.StartMs, b.StartMs) }) // they were noted as they ended
+	rep.Phases = r.phases
 	r.decide()
 	rep.Workspace.Git = r.ws.Git()
 	if err := r.writeReports(); err != nil {

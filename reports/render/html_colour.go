@@ -13,7 +13,7 @@ import (
 // written that takes them for ever.
 const (
 	colourTime  = 2 * time.Second // for the page; what comes later is plain
-	colourBytes = 512 << 10       // of code, for the page: well below that time but for code that was made to be slow
+	colourBytes = 256 << 10       // of code, for the page: well below that time but for code that was made to be slow
 	colourHunk  = 16 << 10        // bytes of one side of a hunk
 	colourLine  = 1000            // bytes; a hunk with a longer line is plain
 	spanWeight  = 25

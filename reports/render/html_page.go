@@ -2,6 +2,7 @@ package render
 
 import (
 	"html"
+	"path"
 	"strconv"
 	"strings"
 
@@ -99,7 +100,7 @@ func newHTMLPage(m Model, f frame, scale int) htmlPage {
 	p.Steps = newStepsView(r.Transcript, roomSteps/scale)
 	p.Changes = newChangesView(m, scale)
 	p.Facts = facts(r, roomFacts/scale)
-	p.Tiles = tiles(r)
+	p.Tiles = tiles(m)
 	p.Sections = p.contents()
 	return p
 }
@@ -151,7 +152,8 @@ func meta(r *reports.Report) []string {
 	return kept
 }
 
-func tiles(r *reports.Report) []tile {
+func tiles(m Model) []tile {
+	r := m.Report
 	c, n := r.Changes, r.Network
 	list := []tile{{Label: "Changed", Value: "nothing", Link: "changes", Tone: neutral}}
 	if len(c.Files) > 0 {
@@ -163,6 +165,7 @@ func tiles(r *reports.Report) []tile {
 	switch {
 	case n.Denied > 0:
 		network.Value, network.Tone = plural(n.Denied, "attempt"), bad
+		network.Note = mostDenied(m.verdict(reports.Deny), network.Note)
 	case n.WouldDeny > 0:
 		network.Label, network.Value, network.Tone = "Would be denied", plural(n.WouldDeny, "attempt"), caution
 	case doubtful(r) || r.Outcome == reports.Infrastructure:
@@ -171,6 +174,18 @@ func tiles(r *reports.Report) []tile {
 	return append(append(list, network, gateTile(r)), costTile(r), tile{
 		Label: "Took", Value: duration(r.DurationMs), Note: "the agent " + agentTime(r), Link: "time", Tone: neutral,
 	})
+}
+
+// mostDenied names what was denied most often, and its program.
+func mostDenied(dests []reports.Destination, otherwise string) string {
+	if len(dests) == 0 || dests[0].Folded {
+		return otherwise
+	}
+	text := Visible(clip(hostName(dests[0]), 60))
+	if p := dests[0].Processes; len(p) > 0 && p[0].Exe != "" {
+		text += ", by " + Visible(clip(path.Base(p[0].Exe), 30))
+	}
+	return text
 }
 
 func gateTile(r *reports.Report) tile {

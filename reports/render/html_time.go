@@ -75,7 +75,10 @@ func phaseClass(earlier []reports.Phase, p reports.Phase) string {
 	if p.Name == "agent" {
 		return "agent"
 	}
-	if slices.ContainsFunc(earlier, func(e reports.Phase) bool { return p.StartMs+p.DurationMs <= e.StartMs+e.DurationMs }) {
+	if slices.ContainsFunc(earlier, func(e reports.Phase) bool {
+		end := e.StartMs + e.DurationMs
+		return p.StartMs < end && p.StartMs+p.DurationMs <= end
+	}) {
 		return "within"
 	}
 	return ""
