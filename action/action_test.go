@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -129,12 +130,15 @@ func (p *project) act(workflow, event string) job {
 	return j
 }
 
-// hostEnviron is the environment without what a CI job would hand on, but with Go's caches where they are.
+// hostEnviron is the environment without what a CI job or a Makefile would hand on, but with Go's caches where they are.
 func hostEnviron(t *testing.T) []string {
 	t.Helper()
 	var environ []string
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "GITHUB_") && !strings.HasPrefix(entry, "YOLO_") && !strings.HasPrefix(entry, "RUNNER_") {
+		ours := slices.ContainsFunc([]string{"GITHUB_", "YOLO_", "RUNNER_", "MAKE", "MFLAGS=", "VERSION=", "AGENTS="}, func(prefix string) bool {
+			return strings.HasPrefix(entry, prefix)
+		})
+		if !ours {
 			environ = append(environ, entry)
 		}
 	}

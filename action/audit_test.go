@@ -403,3 +403,36 @@ func TestInputsAreSettings(t *testing.T) {
 		t.Errorf("the input %s is missing", list[i])
 	}
 }
+
+// What stands in the documentation is taken by the action.
+func TestExamplesInTheDocumentationNameInputs(t *testing.T) {
+	inputs := readAction(t).Inputs
+	found := 0
+	for _, file := range []string{"../README.md", "../docs/github.md"} {
+		for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, file), -1) {
+			var document yaml.Node
+			if err := yaml.Unmarshal([]byte(m[1]), &document); err != nil {
+				t.Errorf("%s: %v", file, err)
+				continue
+			}
+			steps := document.Content[0]
+			if job := child(child(steps, "jobs"), "agent"); job != nil {
+				steps = child(job, "steps")
+			}
+			for _, step := range steps.Content {
+				if uses := child(step, "uses"); uses == nil || uses.Value != "yolo-run/yolo-run@v1" {
+					continue
+				}
+				found++
+				for _, p := range pairs(child(step, "with")) {
+					if _, ok := inputs[p.key]; !ok {
+						t.Errorf("%s: the action has no input %s", file, p.key)
+					}
+				}
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d examples, want 2", found)
+	}
+}
