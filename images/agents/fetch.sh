@@ -28,8 +28,8 @@ main() {
 # the registry can be reached; npm itself tries for more than a minute.
 bootstrap() {
   package=$(awk '$1 == "npm" { print $4 }' packages)
-  curl -fsSL --max-time 60 -o npm.tgz "${REGISTRY%/}/npm/-/npm-${package#*@}.tgz" ||
-    fail "npm's registry $REGISTRY cannot be reached (above is why), and the agents come from there"
+  said=$(curl -fsSL --max-time 60 -o npm.tgz "${REGISTRY%/}/npm/-/npm-${package#*@}.tgz" 2>&1) ||
+    fail "the agents come from npm, and $REGISTRY cannot be reached: $said (make test AGENTS= does without them)"
   check "$package" npm.tgz "$(awk '$1 == "npm" { print $5 }' packages)"
   unpack npm.tgz "$npm"
 }
