@@ -51,8 +51,9 @@ func known() map[string]Agent {
 			Elsewhere: []string{"GOOGLE_GENAI_USE_VERTEXAI"},
 			Served:    geminiSettings,
 			ConfigDir: Home + "/.gemini",
-			// It asks before each step in a folder that it does not trust, and complains of a terminal that it does not have.
-			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "TERM=xterm-256color", "COLORTERM=truecolor"},
+			// It asks before each step in a folder that it does not trust, complains of a terminal that it does not have, and starts itself a
+			// second time, which costs 0.7 s of a processor.
+			Env:  []string{"GEMINI_CLI_TRUST_WORKSPACE=true", "GEMINI_CLI_NO_RELAUNCH=true", "TERM=xterm-256color", "COLORTERM=truecolor"},
 			Tell: geminiMemory,
 		},
 		"shell": {Shell: true},
