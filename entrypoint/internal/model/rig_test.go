@@ -32,6 +32,7 @@ type rig struct {
 
 	mu      sync.Mutex
 	events  []reports.Event
+	grown   chan struct{} // closed when there is one more
 	arrived []*http.Request
 	bodies  []string
 }
@@ -69,6 +70,7 @@ func newRig(t testing.TB, handler http.HandlerFunc, adjust ...func(*Config)) *ri
 
 func (r *rig) start(apis []wire.ModelAPI, adjust ...func(*Config)) {
 	r.t.Helper()
+	r.grown = make(chan struct{})
 	cfg := Config{
 		APIs: apis,
 		Dial: func(ctx context.Context, _ Upstream) (net.Conn, netip.AddrPort, error) {
@@ -108,6 +110,8 @@ func (r *rig) record(e reports.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
+	close(r.grown)
+	r.grown = make(chan struct{})
 }
 
 // sent are the requests that arrived upstream, with their bodies.
@@ -120,14 +124,17 @@ func (r *rig) sent() ([]*http.Request, []string) {
 // recorded waits for n events and returns them: an answer reaches the client before its event is written.
 func (r *rig) recorded(n int) []reports.Event {
 	r.t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	timeout := time.After(patience)
+	for {
 		r.mu.Lock()
-		events := append([]reports.Event(nil), r.events...)
+		events, grown := append([]reports.Event(nil), r.events...), r.grown
 		r.mu.Unlock()
 		if len(events) >= n {
 			return events
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-grown:
+		case <-timeout:
 			r.t.Fatalf("%d events, want %d: %+v", len(events), n, events)
 		}
 	}
