@@ -85,6 +85,9 @@ func TestTheNightlyRunOpensAPullRequest(t *testing.T) {
 	if gh := j.recorded("gh"); !strings.Contains(gh, "pr create --head yolo-run/nightly-1 --title Nightly refactoring --body-file") {
 		t.Errorf("gh was called so:\n%s", gh)
 	}
+	if !slices.ContainsFunc(j.commands, func(c command) bool { return c.Command == "add-mask" }) {
+		t.Error("the key was not masked")
+	}
 	for _, name := range j.uploads() {
 		if text := j.recorded("artifacts/" + name); strings.Contains(text, testKey) {
 			t.Errorf("the key is in %s", name)

@@ -1,6 +1,7 @@
 package action
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
@@ -160,6 +161,48 @@ func TestTheStepIsTheProgram(t *testing.T) {
 	}
 	if code != -1 || pid == "" || parent != self {
 		t.Errorf("exit code %d, process %s with parent %s, want a child of %s", code, pid, parent, self)
+	}
+}
+
+// The first signal of a cancelled job ends the run in order: outputs, report and patch are there.
+func TestACancelledStepSavesWhatThereIs(t *testing.T) {
+	p := newProject(t, map[string]string{"a.txt": "one\n"})
+	p.install()
+	s := newStep(t, "")
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `exec "$GITHUB_ACTION_PATH/action/run.sh"`)
+	cmd.Dir = p.dir
+	cmd.Env = append(hostEnviron(t), "PATH="+p.bin+":"+os.Getenv("PATH"), "RUNNER_TEMP="+s.temp, "GITHUB_OUTPUT="+s.output, "GITHUB_JOB=build",
+		"GITHUB_STEP_SUMMARY="+s.temp+"/summary", "GITHUB_ACTION_PATH="+s.root, "GITHUB_ACTIONS=true", "YOLO_AGENT=shell",
+		"YOLO_PROMPT=echo two >>a.txt; echo the agent waits; sleep 300", "XDG_STATE_HOME="+t.TempDir())
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	for waits := false; lines.Scan(); {
+		t.Log(lines.Text())
+		if !waits && strings.Contains(lines.Text(), "the agent waits") {
+			waits = true
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("exit code %d, want 130", code)
+	}
+	if out := readFile(t, s.output); !strings.Contains(out, "cancelled") || !strings.Contains(out, "changes.patch") {
+		t.Errorf("outputs:\n%s", out)
+	}
+	if patch := readFile(t, s.temp+"/yolo-run-1/changes.patch"); !strings.Contains(patch, "\n+two\n") {
+		t.Errorf("the patch:\n%s", patch)
+	}
+	if !strings.Contains(readFile(t, s.temp+"/summary"), "The run was cancelled") {
+		t.Error("the summary does not say how the run ended")
 	}
 }
 
