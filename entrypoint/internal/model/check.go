@@ -20,6 +20,7 @@ type inquiry struct {
 
 	tokens    int64  // of the prompt, estimated
 	answers   int64  // to one question, as a rule 1
+	stream    bool   // the answer comes as it is made
 	longCache bool   // it may write a cache that is kept for an hour
 	dear      string // what makes it cost more than the table's prices, if anything
 	hidden    string // what makes its prompt larger than what it sends, if anything

@@ -11,7 +11,7 @@ func (c *checker) anthropic(root node) {
 	c.only(f, "the request", "model", "messages", "system", "tools", "toolchoice", "maxtokens", "stream", "thinking", "metadata", "stopsequences",
 		"temperature", "topk", "topp", "servicetier", "contextmanagement", "outputconfig", "outputformat", "inferencegeo", "speed", "cachecontrol",
 		"diagnostics", "fallbacks", "fallbackcredittoken")
-	c.q.model = f["model"].text()
+	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	c.limit(f["maxtokens"])
 	c.limitBy(root, `"max_tokens":%`)
 	c.floor(f["thinking"])

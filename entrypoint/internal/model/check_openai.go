@@ -9,7 +9,7 @@ func (c *checker) responses(root node) {
 		"streamoptions", "include", "promptcachekey", "promptcacheretention", "text", "metadata", "clientmetadata", "servicetier", "temperature",
 		"topp", "maxoutputtokens", "maxtoolcalls", "truncation", "user", "safetyidentifier", "toplogprobs", "contextmanagement", "previousresponseid",
 		"background")
-	c.q.model = f["model"].text()
+	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	if c.q.kind == kindResponses { // compact knows no bound
 		c.limit(f["maxoutputtokens"])
 		c.limitBy(root, `"max_output_tokens":%`)
@@ -115,7 +115,7 @@ func (c *checker) chat(root node) {
 		// of llama.cpp, vLLM, DeepSeek and others: how to draw words, how to fill in the template
 		"thinking", "enablethinking", "chattemplatekwargs", "topk", "minp", "repetitionpenalty", "repeatpenalty", "cacheprompt", "reasoningformat",
 		"includereasoning", "randomseed", "safeprompt", "promptmode")
-	c.q.model = f["model"].text()
+	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	c.limit(f["maxtokens"])
 	c.limit(f["maxcompletiontokens"])
 	c.limitBy(root, `"max_completion_tokens":%`)

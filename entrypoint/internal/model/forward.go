@@ -129,7 +129,11 @@ func (x *exchange) pay(ctx context.Context, q *inquiry) *fault {
 	}
 	m := newMeter(x.api.Dialect, x.kind, x.metered)
 	defer func() {
-		c, estimated := m.close(x.whole, q.tokens, t.output)
+		most := t.output
+		if x.answered == 0 && (q.stream || strings.HasSuffix(x.path, ":streamGenerateContent")) {
+			most = 0 // a stream that did not begin made nothing, however long it was waited for
+		}
+		c, estimated := m.close(x.whole, q.tokens, most)
 		if left := x.r.Context().Err() != nil; x.answered/100 != 2 && !(x.answered == 0 && left) {
 			c, estimated = counts{}, false // the model said no, or nothing
 		}

@@ -334,6 +334,36 @@ func TestAnAbortedStreamIsCharged(t *testing.T) {
 	}
 }
 
+func TestAStreamThatDidNotBeginIsChargedItsPrompt(t *testing.T) {
+	arrived := make(chan struct{}, 2)
+	r := newRig(t, func(_ http.ResponseWriter, req *http.Request) {
+		arrived <- struct{}{}
+		<-req.Context().Done()
+	})
+	for i, stream := range []string{"true", "false"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			req, _ := http.NewRequestWithContext(ctx, "POST", r.url+"/openai/v1/responses", strings.NewReader(`{"model":"m`+stream+`","input":"hi","stream":`+stream+`}`))
+			if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
+				resp.Body.Close()
+			}
+		}()
+		<-arrived
+		time.AfterFunc(50*time.Millisecond, cancel) // what a model makes in the time would be charged
+		<-left
+		r.recorded(i + 1)
+	}
+	u := r.Usage()
+	if len(u.Models) != 2 || u.Models[1].Model != "mtrue" || u.Models[1].OutputTokens != 0 || u.Models[1].InputTokens == 0 || u.Models[1].Estimated != 1 {
+		t.Errorf("a stream: %+v", u.Models)
+	}
+	if u.Models[0].OutputTokens == 0 {
+		t.Errorf("control: %+v", u.Models)
+	}
+}
+
 func TestHiddenTokensOfAnAbortedAnswerAreGuessedByTime(t *testing.T) {
 	m := newMeter(wire.OpenAI, kindResponses, newBodies().Weighted)
 	m.start = time.Now().Add(-10 * time.Second)

@@ -178,7 +178,7 @@ func (m *meter) close(whole bool, tokens, output int64) (c counts, estimated boo
 	if !whole {
 		guess = max(guess, int64(time.Since(m.start).Seconds()*fastest))
 	}
-	c.output = max(c.output, min(guess, max(output, 1)))
+	c.output = max(c.output, min(guess, output))
 	return c.bounded(), true
 }
 
