@@ -189,6 +189,15 @@ func TestPageWithoutAFolder(t *testing.T) {
 }
 
 func TestAllowSnippets(t *testing.T) {
+	action, err := os.ReadFile(filepath.Join("..", "..", "action.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"allowed-domain", "allowed-internal"} {
+		if input := actionInput(flag); !strings.Contains(string(action), "\n  "+input+":\n") {
+			t.Errorf("the action has no input %s", input)
+		}
+	}
 	got := snippets([]string{"--allowed-domain paste.example", "--allowed-internal 10.0.0.7:80", "--allowed-domain github.com:22", "--allowed-domain 123"})
 	want := []string{
 		"--allowed-domain paste.example \\\n--allowed-internal 10.0.0.7:80 \\\n--allowed-domain github.com:22 \\\n--allowed-domain 123",

@@ -57,7 +57,8 @@
   // Finding a file among many, by a part of its path.
   const find = document.getElementById('find');
   if (find) {
-    const leaves = all('.leaf').map((leaf) => {
+    let leaves; // made when somebody searches: a long page should be there first
+    const index = () => all('.leaf').map((leaf) => {
       let path = leaf.children[1].textContent;
       for (let at = leaf.parentElement.closest('details'); at; at = at.parentElement.closest('details')) {
         path = at.firstElementChild.firstChild.textContent.trim() + '/' + path;
@@ -68,6 +69,7 @@
     const folders = all('.tree details');
     const before = folders.map((folder) => folder.open);
     find.addEventListener('input', () => {
+      leaves ??= index();
       const wanted = find.value.trim().toLowerCase();
       let hits = 0;
       for (const { leaf, path, file } of leaves) {
