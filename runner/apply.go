@@ -34,6 +34,12 @@ func (e *conflictError) ExitCode() int { return 1 }
 func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error) {
 	cfg.SetDefaults()
 	log := cfg.Logger(s.Err)
+	f := &faults{}
+	cfg.validatePatterns(f)
+	severities := cfg.gateSeverities(f)
+	if err := errors.Join(f.list...); err != nil {
+		return err
+	}
 	patch, err := os.Open(filepath.Join(folder, filePatch))
 	if errors.Is(err, os.ErrNotExist) {
 		log.Info("the run changed nothing", "folder", folder)
@@ -64,10 +70,10 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return nil
 	}
 	gate := changes.Gate(gateOptions(cfg, ws.Sub(), secrets))
-	gate.Findings = append(gate.Findings, findingsOfTheRun(folder)...)
+	gate.Findings = append(gate.Findings, findingsOfTheRun(folder, severities)...)
 	if blocked(gate) {
 		logFindings(log, gate)
-		return withHint(ErrGate, "read the findings; what you want all the same, apply by hand with git apply")
+		return withHint(ErrGate, "read the findings; what you want all the same, let pass by --gate RULE=warn")
 	}
 	if err := changes.Apply(ctx, ws.Root()); err != nil {
 		return err
@@ -78,7 +84,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 
 // findingsOfTheRun are those that block and that nobody could find again without the run's own options: where the agent was started, and its
 // secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now.
-func findingsOfTheRun(folder string) []reports.Finding {
+func findingsOfTheRun(folder string, severities map[string]reports.Severity) []reports.Finding {
 	in, err := os.Open(filepath.Join(folder, fileReport))
 	if err != nil {
 		return nil
@@ -90,7 +96,13 @@ func findingsOfTheRun(folder string) []reports.Finding {
 	}
 	var list []reports.Finding
 	for _, f := range report.Gate.Findings {
-		if f.Severity == reports.Block && (f.Rule == workspace.RuleOutsideFolder || f.Rule == workspace.RuleSecret) {
+		if f.Severity != reports.Block || f.Rule != workspace.RuleOutsideFolder && f.Rule != workspace.RuleSecret {
+			continue
+		}
+		if severity, given := severities[f.Rule]; given {
+			f.Severity = severity
+		}
+		if f.Severity != "" {
 			list = append(list, f)
 		}
 	}
@@ -104,7 +116,7 @@ func blocked(gate reports.Gate) bool {
 func gateOptions(cfg Config, sub string, secrets []string) workspace.GateOptions {
 	return workspace.GateOptions{
 		Protect: cfg.Protect, MaxPatchBytes: int64(cfg.MaxPatchBytes), MaxPatchFiles: cfg.MaxPatchFiles, Sub: sub,
-		Secrets: secrets,
+		Secrets: secrets, Severity: cfg.gateSeverities(&faults{}), // Validate has passed them
 	}
 }
 

@@ -56,6 +56,7 @@ type Config struct {
 
 	// What may leave.
 	Protect       []string `yaml:"protect" env:"PROTECT"`
+	Gate          []string `yaml:"gate" env:"GATE"`                       // RULE=block|warn|off
 	MaxPatchBytes Bytes    `yaml:"max-patch-bytes" env:"MAX_PATCH_BYTES"` // 4 MiB
 	MaxPatchFiles int      `yaml:"max-patch-files" env:"MAX_PATCH_FILES"` // 100
 	Apply         bool     `yaml:"apply" env:"APPLY"`

@@ -111,7 +111,8 @@ func (r *run) stream(ctx context.Context, loader *sandbox.Container) error {
 	loaded, readErr := wire.ReadLoaded(&said)
 	switch {
 	case readErr != nil:
-		return errors.Join(err, fmt.Errorf("loader ended with exit code %d %s: %w", exit.Code, exit.Error, readErr))
+		return withHint(errors.Join(err, fmt.Errorf("loader ended with exit code %d %s: %w", exit.Code, exit.Error, readErr)),
+			"is "+r.cfg.GatewayImage+" of this version? make images in a checkout of yolo-run builds it")
 	case loaded.Error != "":
 		return fmt.Errorf("loader: %s", loaded.Error)
 	case err != nil:

@@ -78,6 +78,7 @@ type planResults struct {
 	Apply         bool     `json:"apply"`
 	FailOn        []string `json:"failOn"`
 	Protect       []string `json:"protect,omitempty"`
+	Gate          []string `json:"gate,omitempty"`
 	MaxPatchBytes Bytes    `json:"maxPatchBytes"`
 	MaxPatchFiles int      `json:"maxPatchFiles"`
 }
@@ -128,7 +129,7 @@ func newPlan(cfg Config) (plan, error) {
 			cfg.Timeout.Milliseconds(), cfg.Memory, cfg.CPUs, cfg.PIDs, cfg.ShmSize, cfg.MinFreeDisk,
 			cfg.MaxTokens, cfg.MaxCostUSD, cfg.MaxRequests,
 		},
-		Results: planResults{out, cfg.Apply, cfg.FailOn, cfg.Protect, cfg.MaxPatchBytes, cfg.MaxPatchFiles},
+		Results: planResults{out, cfg.Apply, cfg.FailOn, cfg.Protect, cfg.Gate, cfg.MaxPatchBytes, cfg.MaxPatchFiles},
 		Version: cfg.Version, Config: cfg.ConfigSHA256,
 	}, nil
 }
@@ -245,6 +246,7 @@ func (p plan) text(cfg Config) string {
 		{"folder", r.Out},
 		{"fails on", list(r.FailOn)},
 		{"protected", list(r.Protect)},
+		{"gate", list(r.Gate)},
 		{"patch", fmt.Sprintf("at most %s, %d files", r.MaxPatchBytes.Human(), r.MaxPatchFiles)},
 		{"apply", yes(r.Apply)},
 	}...)

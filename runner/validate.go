@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
@@ -26,6 +27,7 @@ func (c Config) validate(machine host) error {
 	c.validateNames(f)
 	c.validateLimits(f)
 	c.validatePatterns(f)
+	c.gateSeverities(f)
 	c.validateEnv(f)
 	c.validateNetwork(f)
 	c.validateSecrets(f, machine)
@@ -179,6 +181,24 @@ func (c Config) validatePatterns(f *faults) {
 			}
 		}
 	}
+}
+
+// gateSeverities reads --gate; the last entry of a rule counts.
+func (c Config) gateSeverities(f *faults) map[string]reports.Severity {
+	severities := map[string]reports.Severity{}
+	for _, entry := range c.Gate {
+		rule, how, _ := strings.Cut(entry, "=")
+		severity, known := map[string]reports.Severity{"block": reports.Block, "warn": reports.Warn, "off": ""}[how]
+		switch {
+		case !known:
+			f.addf("--gate", entry, "write RULE=block, RULE=warn or RULE=off")
+		case !slices.Contains(workspace.Rules(), rule):
+			f.addf("--gate", entry, "not a rule of the gate; they are %s", strings.Join(workspace.Rules(), ", "))
+		default:
+			severities[rule] = severity
+		}
+	}
+	return severities
 }
 
 func (c Config) validateEnv(f *faults) {

@@ -34,7 +34,7 @@ func (a *app) applyCommand() *cobra.Command {
 		},
 	}
 	flags.register(cmd, pick(settings(new(runner.Defaults())),
-		"workspace", "hide", "secret", "protect", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet"))
+		"workspace", "hide", "secret", "protect", "gate", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet"))
 	return cmd
 }
 

@@ -156,6 +156,7 @@ func resultSettings(c *runner.Config) []setting {
 			list: byWord, brief: true, words: []string{"gate", "denied", "would-deny", "no-changes", "none"},
 		},
 		{name: "protect", group: g, meta: "GLOB", help: "further paths that must not change", dest: &c.Protect},
+		{name: "gate", group: g, meta: "RULE=HOW", help: "block, warn or off: how a rule of the gate counts", dest: &c.Gate},
 		{name: "max-patch-bytes", group: g, meta: "SIZE", help: "larger patches fail the gate", dest: &c.MaxPatchBytes},
 		{name: "max-patch-files", group: g, meta: "N", help: "patches of more files fail the gate", dest: &c.MaxPatchFiles},
 	}

@@ -23,7 +23,19 @@ const (
 	RulePatchFiles    = "patch-files"
 	RuleSecret        = "secret"
 	RuleOutsideFolder = "outside-folder"
+	RuleToken         = "token"
+	RuleLockFile      = "lock-file"
+	RuleBuildFile     = "build-file"
+	RulePackageScript = "package-script"
 )
+
+// Rules are the names of all rules, in the order of the documentation.
+func Rules() []string {
+	return []string{
+		RuleProtectedPath, RuleSymlink, RuleSubmodule, RuleExecutableBit, RuleBadName, RulePatchSize, RulePatchFiles, RuleSecret, RuleToken,
+		RuleOutsideFolder, RuleLockFile, RuleBuildFile, RulePackageScript,
+	}
+}
 
 // GateOptions are what the gate lets through.
 type GateOptions struct {
@@ -32,25 +44,8 @@ type GateOptions struct {
 	MaxPatchFiles int      // 0: no bound
 	Sub           string   // the folder that the agent was started in; "" and "." are the whole workspace
 	Secrets       []string // values that must not leave; empty ones are ignored
-}
-
-// DefaultProtect are the globs of files that decide what runs on other machines, or what other agents and editors do: nobody
-// should merge a change of them unread.
-func DefaultProtect() []string {
-	return []string{
-		// CI systems
-		".gitlab-ci.yml", "Jenkinsfile*", ".circleci", "azure-pipelines*.y*ml", ".azure-pipelines", "bitbucket-pipelines.yml", ".travis.yml",
-		"appveyor.yml", ".appveyor.yml", ".drone.y*ml", ".woodpecker", ".woodpecker.y*ml", ".buildkite", "buildspec.y*ml", "cloudbuild.y*ml", ".cirrus.yml", ".cirrus.star",
-		".semaphore", ".teamcity", ".forgejo", ".gitea", ".builds", ".build.yml", "wercker.yml", ".ci",
-		// git: configuration, attributes, ignore rules, submodules, and .github with its workflows
-		".git*", "!.gitkeep",
-		// hooks
-		".husky", ".githooks", ".hooks", "lefthook*.y*ml", ".lefthook*", ".pre-commit-config.y*ml", ".pre-commit-hooks.y*ml",
-		// editors, environments, agents
-		".vscode", ".idea", ".fleet", ".zed", "*.code-workspace", ".devcontainer", ".devcontainer.json", ".envrc",
-		".mcp.json", ".claude", "AGENTS.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", ".gemini", ".codex", ".cursor", ".cursorrules",
-		".windsurfrules", ".aider*", "CODEOWNERS", ".yolo-run*",
-	}
+	// Severity makes all findings of a rule block or warn; empty: the rule is off. Rules that are not in it have their own severities.
+	Severity map[string]reports.Severity
 }
 
 // Gate judges the two trees. It reads no patch text.
@@ -58,7 +53,9 @@ func (c *Changes) Gate(o GateOptions) reports.Gate {
 	g := gate{c: c, o: o}
 	g.findings = append(g.findings, c.badNames...)
 	g.limits()
-	g.protected()
+	g.listed(RuleProtectedPath, reports.Block, append(DefaultProtect(), o.Protect...), "the file decides what runs elsewhere, or what other tools do")
+	g.listed(RuleLockFile, reports.Warn, lockFiles[:], "the file decides which code of others is brought in")
+	g.listed(RuleBuildFile, reports.Warn, buildFiles[:], "the file runs when somebody builds, tests or installs")
 	for _, d := range c.diff {
 		g.name(d)
 		g.place(d)
@@ -67,6 +64,7 @@ func (c *Changes) Gate(o GateOptions) reports.Gate {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	g.contents(ctx)
+	g.weigh()
 	g.mask()
 	slices.SortStableFunc(g.findings, func(a, b reports.Finding) int { return cmp.Compare(a.Path, b.Path) })
 	passed := !slices.ContainsFunc(g.findings, func(f reports.Finding) bool { return f.Severity == reports.Block })
@@ -96,22 +94,35 @@ func (g *gate) limits() {
 	}
 }
 
-// protected compares without regard to case, as half of the file systems do.
-func (g *gate) protected() {
-	patterns := append(DefaultProtect(), g.o.Protect...)
-	for i := range patterns {
-		patterns[i] = strings.ToLower(patterns[i])
+// listed finds paths by name. It compares without regard to case, as half of the file systems do.
+func (g *gate) listed(rule string, severity reports.Severity, patterns []string, reason string) {
+	lower := make([]string, 0, len(patterns))
+	for _, p := range patterns {
+		lower = append(lower, strings.ToLower(p))
 	}
-	globs, err := parseGlobs(patterns)
+	globs, err := parseGlobs(lower)
 	if err != nil {
-		g.find(RuleProtectedPath, reports.Block, "", err.Error())
+		g.find(rule, reports.Block, "", err.Error())
 		return
 	}
 	for _, d := range g.c.diff {
 		for _, p := range d.paths() {
 			if globs.hidden(strings.ToLower(p)) {
-				g.find(RuleProtectedPath, reports.Block, p, "the file decides what runs elsewhere, or what other tools do")
+				g.find(rule, severity, p, reason)
 			}
+		}
+	}
+}
+
+// weigh gives findings the severities that were asked for.
+func (g *gate) weigh() {
+	g.findings = slices.DeleteFunc(g.findings, func(f reports.Finding) bool {
+		severity, given := g.o.Severity[f.Rule]
+		return given && severity == ""
+	})
+	for i, f := range g.findings {
+		if severity, given := g.o.Severity[f.Rule]; given {
+			g.findings[i].Severity = severity
 		}
 	}
 }
@@ -155,17 +166,15 @@ func (g *gate) mode(d treeChange) {
 	}
 }
 
-// contents looks into symlinks and for secrets.
+// contents looks into symlinks, for secrets, and at the scripts of packages. What cannot be read blocks.
 func (g *gate) contents(ctx context.Context) {
-	secrets := slices.DeleteFunc(slices.Clone(g.o.Secrets), func(s string) bool { return s == "" })
-	if err := g.symlinks(ctx); err != nil {
-		g.find(RuleSymlink, reports.Block, "", "the targets cannot be read: "+err.Error())
-	}
-	if len(secrets) == 0 {
-		return
-	}
-	if err := g.secrets(ctx, secrets); err != nil {
-		g.find(RuleSecret, reports.Block, "", "the contents cannot be read: "+err.Error())
+	for _, look := range []struct {
+		rule string
+		at   func(context.Context) error
+	}{{RuleSymlink, g.symlinks}, {RuleSecret, g.secrets}, {RulePackageScript, g.scripts}} {
+		if err := look.at(ctx); err != nil {
+			g.find(look.rule, reports.Block, "", "the contents cannot be read: "+err.Error())
+		}
 	}
 }
 
@@ -214,46 +223,13 @@ func badTarget(link, target string) string {
 	return ""
 }
 
-// secrets searches names and both versions of every file: the patch has lines of both.
-func (g *gate) secrets(ctx context.Context, secrets []string) error {
-	const reason = "a secret that was given to the run"
-	holders := map[string][]string{}
-	for _, d := range g.c.diff {
-		for _, p := range d.paths() {
-			if containsAny(p, secrets) {
-				g.find(RuleSecret, reports.Block, "", reason+" is in the name of a file")
-			}
-		}
-		if d.mode != nothing {
-			holders[d.id] = append(holders[d.id], d.path)
-		}
-		if d.oldMode != nothing && d.oldID != d.id {
-			holders[d.oldID] = append(holders[d.oldID], cmp.Or(d.oldPath, d.path))
-		}
-	}
-	return g.c.blobs(ctx, keys(holders), func(id string, content []byte) {
-		if containsAny(string(content), secrets) {
-			for _, p := range holders[id] {
-				g.find(RuleSecret, reports.Block, p, reason+" is in the file")
-			}
-		}
-	})
-}
-
 // mask keeps secrets out of the findings, which quote names and targets.
 func (g *gate) mask() {
-	for _, s := range g.o.Secrets {
-		if s == "" {
-			continue
-		}
+	for _, s := range secretForms(g.o.Secrets) {
 		for i, f := range g.findings {
-			g.findings[i].Path, g.findings[i].Reason = strings.ReplaceAll(f.Path, s, "***"), strings.ReplaceAll(f.Reason, s, "***")
+			g.findings[i].Path, g.findings[i].Reason = strings.ReplaceAll(f.Path, s.text, "***"), strings.ReplaceAll(f.Reason, s.text, "***")
 		}
 	}
-}
-
-func containsAny(s string, values []string) bool {
-	return slices.ContainsFunc(values, func(v string) bool { return strings.Contains(s, v) })
 }
 
 func keys[V any](m map[string]V) []string {

@@ -1,7 +1,10 @@
 package workspace_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -68,6 +71,40 @@ func TestGate(t *testing.T) {
 			write(t, d+"/has-"+canary, "x")
 			must(t, os.Symlink(canary, d+"/to"))
 		}, []string{"secret block ", "secret block a", "secret block bin", "secret block to", "symlink warn to"}},
+		{"secrets in other writings", workspace.GateOptions{Secrets: []string{canary}}, func(t *testing.T, d string) {
+			write(t, d+"/b0", base64.StdEncoding.EncodeToString([]byte(canary)))
+			write(t, d+"/b1", base64.URLEncoding.EncodeToString([]byte("u:"+canary+"\n")))
+			write(t, d+"/b2", base64.StdEncoding.EncodeToString([]byte("xy"+canary+"tail")))
+			write(t, d+"/hex", hex.EncodeToString([]byte("x"+canary+"x")))
+			write(t, d+"/url", "https://x:"+url.QueryEscape(canary)+"@example.com")
+			write(t, d+"/harmless", base64.StdEncoding.EncodeToString([]byte("something else")))
+		}, []string{"secret block b0", "secret block b1", "secret block b2", "secret block hex", "secret block url"}},
+		{"tokens", workspace.GateOptions{}, func(t *testing.T, d string) {
+			write(t, d+"/key", "-----BEGIN "+"OPENSSH PRIVATE KEY-----\n"+strings.Repeat("b3BlbnNzaC1rZXktdjEAAAAABG5vbmU", 4)+"\n")
+			write(t, d+"/config", "token = ghp_"+"a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8\n")
+			write(t, d+"/aws", "AKIA"+"Q3EGQWERTYUIOPAB")
+			write(t, d+"/docs", "AKIA"+"IOSFODNN7EXAMPLE, ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, -----BEGIN PRIVATE KEY-----")
+		}, []string{"token block aws", "token block config", "token block key"}},
+		{"files that build", workspace.GateOptions{}, func(t *testing.T, d string) {
+			for _, p := range []string{"Makefile", "sub/Dockerfile.prod", "go.sum", "web/package-lock.json", "dir/Makefile.txt.go"} {
+				write(t, d+"/"+p, "x\n")
+			}
+			write(t, d+"/web/package.json", `{"name": "x", "scripts": {"postinstall": "x"}}`)
+			write(t, d+"/lib/package.json", `{"name": "x"}`)
+		}, []string{
+			"build-file warn Makefile", "build-file warn dir/Makefile.txt.go", "build-file warn sub/Dockerfile.prod", "lock-file warn go.sum", "lock-file warn web/package-lock.json",
+			"package-script warn web/package.json",
+		}},
+		{"other severities", workspace.GateOptions{
+			Severity: map[string]reports.Severity{"protected-path": reports.Warn, "lock-file": reports.Block, "build-file": ""},
+		}, func(t *testing.T, d string) {
+			for _, p := range []string{"AGENTS.md", "go.sum", "Makefile"} {
+				write(t, d+"/"+p, "x\n")
+			}
+		}, []string{"lock-file block go.sum", "protected-path warn AGENTS.md"}},
+		{"taken back", workspace.GateOptions{Protect: []string{"!AGENTS.md"}}, func(t *testing.T, d string) {
+			write(t, d+"/AGENTS.md", "x\n")
+		}, nil},
 		{"outside of the folder", workspace.GateOptions{Sub: "dir"}, func(t *testing.T, d string) {
 			write(t, d+"/dir/one", "x")
 			write(t, d+"/dirty", "x")
@@ -97,6 +134,58 @@ func TestGate(t *testing.T) {
 				t.Errorf("passed is %v", g.Passed)
 			}
 		})
+	}
+}
+
+// What the manuals of CI systems, editors and agents call their files is protected, at any depth and in any case.
+func TestEveryUsualConfigurationIsProtected(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, func(dir string) { project(t, dir, false) })
+	names := strings.Fields(`.github/workflows/ci.yml .github/actions/x/action.yml .github/CODEOWNERS .gitlab-ci.yml .gitlab-ci.yaml .gitlab/ci/x.yml .circleci/config.yml Jenkinsfile
+Jenkinsfile.release deploy.jenkinsfile azure-pipelines.yml .azure-pipelines/x.yml .travis.yml .drone.yml .buildkite/pipeline.yml .woodpecker.yml .woodpecker/x.yaml bitbucket-pipelines.yml
+.teamcity/settings.kts .tekton/pull.yaml appveyor.yml .appveyor.yml codemagic.yaml .semaphore/semaphore.yml buildspec.yml cloudbuild.yaml .cirrus.yml .forgejo/workflows/x.yml
+.gitea/workflows/x.yml .builds/x.yml wercker.yml codefresh.yml bitrise.yml .screwdriver.yaml .harness/x.yaml ci_scripts/ci_post_clone.sh .gocd.yaml .prow.yaml .zuul.yaml netlify.toml
+vercel.json renovate.json .renovaterc .mergify.yml .gitmodules .gitattributes .gitignore .gitconfig CODEOWNERS docs/CODEOWNERS .husky/pre-commit .githooks/x lefthook.yml
+.pre-commit-config.yaml .lintstagedrc.json .vscode/tasks.json .idea/workspace.xml x.code-workspace .devcontainer/devcontainer.json .devcontainer.json .envrc mise.toml .gitpod.yml .nvimrc
+.mcp.json .claude/settings.json CLAUDE.md AGENTS.md GEMINI.md .gemini/settings.json .codex/config.toml .cursor/mcp.json .cursorrules .windsurfrules .clinerules .aider.conf.yml opencode.json
+.kiro/x .junie/guidelines.md .yolo-run.yml`)
+	var want []string
+	for _, name := range names {
+		for _, p := range []string{name, "deep/er/" + strings.ToUpper(name)} {
+			write(t, s.Merged+"/"+p, "x\n")
+			want = append(want, p)
+		}
+	}
+	var got []string
+	for _, f := range s.collect().Gate(workspace.GateOptions{}).Findings {
+		if f.Rule == workspace.RuleProtectedPath && f.Severity == reports.Block {
+			got = append(got, f.Path)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		for _, p := range want {
+			if !slices.Contains(got, p) {
+				t.Errorf("%s is not protected", p)
+			}
+		}
+	}
+}
+
+// A token that was in the file before is the user's business; a plain edit beside it is no reason to stop.
+func TestGateTellsNewTokensFromOldOnes(t *testing.T) {
+	t.Parallel()
+	const a, b = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8", "ghp_" + "Z1y2X3w4V5u6T7s8R9q0P1o2N3m4L5k6J7i8"
+	s := newSandbox(t, func(dir string) {
+		write(t, dir+"/old", "x = "+a+"\n")
+		write(t, dir+"/replaced", "x = "+a+"\n")
+	})
+	write(t, s.Merged+"/old", "y\nx = "+a+"\n")
+	write(t, s.Merged+"/replaced", "x = "+b+"\n")
+	g := s.collect().Gate(workspace.GateOptions{})
+	if len(g.Findings) != 1 || g.Findings[0].Path != "replaced" || g.Findings[0].Rule != workspace.RuleToken || strings.Contains(g.Findings[0].Reason, "ghp_") {
+		t.Errorf("findings %+v", g.Findings)
 	}
 }
 
