@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -60,10 +61,14 @@ func (r *run) prepareAgentFiles(ctx context.Context) error {
 
 // imageForLibc returns the image whose build of the agent runs in the run's image: glibc's or another one.
 func (r *run) imageForLibc(ctx context.Context, glibc sandbox.Image) (sandbox.Image, error) {
-	libc, err := r.libcOf(ctx, r.images.agent)
+	has, err := r.traitsOf(ctx, r.images.agent)
 	if err != nil {
 		return sandbox.Image{}, err
 	}
+	if r.agent.Bash && !has.Bash {
+		r.log.Warn("the agent cannot run commands: it wants bash or zsh, and the image has neither", "agent", r.agent.Name, "image", r.cfg.Image)
+	}
+	libc := has.Libc
 	refused := func(why, hint string) error {
 		return &UsageError{Option: "--image", Value: r.cfg.Image, Err: fmt.Errorf("%s cannot run in it: %s", r.agent.Name, why), Hint: hint}
 	}
@@ -80,34 +85,48 @@ func (r *run) imageForLibc(ctx context.Context, glibc sandbox.Image) (sandbox.Im
 		"take an image with glibc or musl; --agent shell, --agent codex and programs without a libc run in any")
 }
 
-// libcOf finds out which libc an image has. The answer of an image never changes, so that it is kept.
-func (r *run) libcOf(ctx context.Context, image sandbox.Image) (string, error) {
-	memo := filepath.Join(stateFolder(), "libc-"+hexOf(image.ID))
-	if known, err := os.ReadFile(memo); err == nil {
-		switch libc := string(known); libc {
-		case libcGlibc, libcMusl, libcNone:
-			return libc, nil
-		}
-	}
-	libc, err := r.probeLibc(ctx, image)
-	if err != nil {
-		return "", fmt.Errorf("find the libc of %s: %w", r.cfg.Image, err)
-	}
-	r.warnIf("the libc of the image is not kept", os.WriteFile(memo, []byte(libc), 0o600))
-	return libc, nil
+// traits are what an agent needs to know of an image.
+type traits struct {
+	Libc string `json:"libc"` // glibc, musl, none
+	Bash bool   `json:"bash"` // or zsh
 }
 
-// probeLibc looks for the dynamic linkers. An image may have both: Alpine one that stands in for glibc's, Debian the musl of cross-compilers.
-func (r *run) probeLibc(ctx context.Context, image sandbox.Image) (_ string, err error) {
-	glibcLoader, muslLoader, err := loaders(image.Arch)
-	if err != nil {
-		return "", err
+// traitsOf looks into an image that is not the agent's. What is in an image never changes, so that the answer is kept.
+func (r *run) traitsOf(ctx context.Context, image sandbox.Image) (has traits, err error) {
+	memo := filepath.Join(stateFolder(), "image-"+hexOf(image.ID))
+	if known, err := os.ReadFile(memo); err == nil && json.Unmarshal(known, &has) == nil && has.Libc != "" {
+		return has, nil
 	}
+	has = traits{}
 	probe, err := r.engine.NewProbe(ctx, sandbox.ProbeOptions{RunID: r.id, Image: image, Platform: r.cfg.Platform})
 	if err != nil {
-		return "", err
+		return traits{}, err
 	}
 	defer func() { err = errors.Join(err, probe.Remove(context.WithoutCancel(ctx))) }()
+	if has.Libc, err = libcIn(ctx, probe, image.Arch); err != nil {
+		return traits{}, fmt.Errorf("find the libc of %s: %w", r.cfg.Image, err)
+	}
+	for _, shell := range []string{"/bin/bash", "/usr/bin/bash", "/bin/zsh", "/usr/bin/zsh"} {
+		there, err := probe.Exists(ctx, shell)
+		if err != nil {
+			return traits{}, err
+		}
+		has.Bash = has.Bash || there
+	}
+	text, err := json.Marshal(has)
+	if err != nil {
+		return traits{}, err
+	}
+	r.warnIf("what the image has is not kept", os.WriteFile(memo, text, 0o600))
+	return has, nil
+}
+
+// libcIn looks for the dynamic linkers. An image may have both: Alpine one that stands in for glibc's, Debian the musl of cross-compilers.
+func libcIn(ctx context.Context, probe *sandbox.Container, arch string) (string, error) {
+	glibcLoader, muslLoader, err := loaders(arch)
+	if err != nil {
+		return "", err
+	}
 	glibc, err := probe.Exists(ctx, glibcLoader)
 	if err != nil {
 		return "", err

@@ -78,6 +78,9 @@ func TestAgentsWorkInImagesThatAreNotTheirOwn(t *testing.T) {
 			if len(r.Changes.Files) != 1 || r.Changes.Files[0].Path != "made.txt" {
 				t.Errorf("changed files %+v, want made.txt", r.Changes.Files)
 			}
+			if warned := strings.Contains(r.stderr, "wants bash or zsh"); warned != (tt.agent == "claude" && tt.image == muslImage()) {
+				t.Errorf("warned of a missing shell: %v\n%s", warned, r.stderr)
+			}
 			if r.Agent.Image != tt.image || r.Agent.Version == "" {
 				t.Errorf("agent %+v, want a version, in %s", r.Agent, tt.image)
 			}

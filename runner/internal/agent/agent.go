@@ -48,6 +48,8 @@ type Agent struct {
 	Tell func(notice string) Extra
 	// Musl: there is a build for images with that libc.
 	Musl bool
+	// Bash: its tool for commands wants bash or zsh in the image, and no other shell.
+	Bash bool
 	// Shell: the prompt is a script and is run.
 	Shell bool
 	// Format is that of the JSON on its standard output ([NewTranscript]); empty for agents that print text.

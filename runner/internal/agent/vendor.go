@@ -21,6 +21,7 @@ func known() map[string]Agent {
 			Format:    "claude",
 			API:       "anthropic",
 			Musl:      true,
+			Bash:      true,
 			Elsewhere: []string{"CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"},
 			ConfigDir: Home + "/.claude",
 			Env:       []string{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1"},
