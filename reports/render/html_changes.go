@@ -100,12 +100,13 @@ func changesSummary(c reports.Changes) string {
 	return text
 }
 
-// patchFilesOf finds a changed file in the patch. Both have the same order and, but for names that are not UTF-8, the same names.
+// foundPatch is the patch of the folder, by file.
 type foundPatch struct {
 	files  []*patchFile
 	byName map[string]*patchFile
 }
 
+// of finds a changed file in the patch. Report and patch have the same order and, but for names that are not UTF-8, the same names.
 func (p foundPatch) of(i int, f reports.FileChange) *patchFile {
 	if found := p.byName[f.Path]; found != nil {
 		return found

@@ -300,3 +300,17 @@ func BenchmarkPage(b *testing.B) {
 		})
 	}
 }
+
+// Report and patch write a name that is not UTF-8 each in its own way.
+func TestPageFindsAFileWithAnyName(t *testing.T) {
+	m := whole()
+	m.Dir = t.TempDir()
+	patch := "diff --git \"a/caf\\351\" \"b/caf\\351\"\n--- \"a/caf\\351\"\n+++ \"b/caf\\351\"\n@@ -0,0 +1 @@\n+found\n"
+	if err := os.WriteFile(filepath.Join(m.Dir, "changes.patch"), []byte(patch), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Report.Changes = reports.Changes{Files: []reports.FileChange{{Path: `"caf\351"`, Status: "modified", Insertions: 1}}}
+	if page := render(t, HTML{}, m); !strings.Contains(page, "<td>found</td>") {
+		t.Error("its difference is not there")
+	}
+}

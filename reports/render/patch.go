@@ -17,7 +17,8 @@ type patchFile struct {
 	name, oldName string
 	binary        bool
 	hunks         []hunk
-	hidden        int // lines that were not kept
+	hidden        int  // lines that were not kept
+	full          bool // there is no room for more of it
 	room          int
 }
 
@@ -177,8 +178,9 @@ func (p *patchReader) openHunk(line string) error {
 	if !ok || !both || errOld != nil || errNew != nil {
 		return errors.New("a hunk's header is not one")
 	}
-	p.file.hunks = append(p.file.hunks, hunk{head: strings.TrimSpace(head)})
-	p.keep(lineWeight + len(head))
+	if p.keep(lineWeight + len(head)) {
+		p.file.hunks = append(p.file.hunks, hunk{head: strings.TrimSpace(head)})
+	}
 	return nil
 }
 
@@ -225,7 +227,7 @@ func (p *patchReader) takeLine(line []byte) error {
 		p.newLeft--
 	}
 	l.text = string(text)
-	if p.file.hidden > 0 || !p.keep(lineWeight+weight(shownText(l.text))) {
+	if !p.keep(lineWeight + weight(shownText(l.text))) {
 		p.file.hidden++
 		return nil
 	}
@@ -235,17 +237,16 @@ func (p *patchReader) takeLine(line []byte) error {
 }
 
 func (p *patchReader) markNoEOL() {
-	if n := len(p.file.hunks); n > 0 && p.file.hidden == 0 {
+	if n := len(p.file.hunks); n > 0 && !p.file.full {
 		if lines := p.file.hunks[n-1].lines; len(lines) > 0 {
 			lines[len(lines)-1].noEOL = true
 		}
 	}
 }
 
-// keep takes bytes of the page for the file, if it and all of them have them left.
+// keep takes bytes of the page for the file, if it and all of them have them left. What comes behind something that had no room has none.
 func (p *patchReader) keep(n int) bool {
-	if p.file.room < n || p.room < n {
-		p.file.room = 0
+	if p.file.full = p.file.full || p.file.room < n || p.room < n; p.file.full {
 		return false
 	}
 	p.file.room -= n

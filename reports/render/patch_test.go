@@ -60,6 +60,7 @@ func TestReadPatchIsBounded(t *testing.T) {
 	for name, patch := range map[string]string{
 		"binary": header + "GIT binary patch\nliteral 99999999999\n" + strings.Repeat("zcmV"+strings.Repeat("0", 60)+"\n", 10_000),
 		"lines":  header + "--- /dev/null\n+++ b/x\n@@ -0,0 +1,100000 @@\n" + strings.Repeat("+x\n", 100_000),
+		"hunks":  header + "--- /dev/null\n+++ b/x\n" + strings.Repeat("@@ -0,0 +1 @@\n+x\n", 50_000),
 		"a line": header + "--- /dev/null\n+++ b/x\n@@ -0,0 +1,2 @@\n+" + long + "\n+z\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +74,7 @@ func TestReadPatchIsBounded(t *testing.T) {
 					weight += len(l.text)
 				}
 			}
-			if weight > 2*patchLineMax || files[0].kept()+files[0].hidden != map[string]int{"binary": 0, "lines": 100_000, "a line": 2}[name] {
+			if weight > 2*patchLineMax || len(files[0].hunks) > 200 || files[0].kept()+files[0].hidden != map[string]int{"binary": 0, "lines": 100_000, "hunks": 50_000, "a line": 2}[name] {
 				t.Errorf("%d bytes, %d lines and %d hidden", weight, files[0].kept(), files[0].hidden)
 			}
 		})
