@@ -229,13 +229,16 @@ func (x *exchange) forward(ctx context.Context, body *edits, m *meter) *fault {
 	return nil
 }
 
-// status is what the agent is told of the vendor's. A key that is refused stays refused, and the agent has no other: told 403 it ends at once,
-// told 401 Claude Code asks ten times, for minutes.
+// status is what the agent is told of the vendor's. A key that is refused stays refused, and the agent has no other: told 401 Claude Code asks
+// ten times, for minutes, told 403 it ends at once; Codex ends at once after 400 only.
 func (x *exchange) status(vendor int) int {
 	if vendor != http.StatusUnauthorized || len(x.api.Headers) == 0 {
 		return vendor
 	}
 	x.event.Reason = "the model's API refused the key"
+	if x.api.Dialect == wire.OpenAI {
+		return statusRefused
+	}
 	return http.StatusForbidden
 }
 

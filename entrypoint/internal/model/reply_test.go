@@ -79,15 +79,22 @@ func TestResponsesThatLeadElsewhere(t *testing.T) {
 }
 
 func TestARefusedKeyIsNothingToTryAgain(t *testing.T) {
-	for vendor, want := range map[int]int{http.StatusUnauthorized: http.StatusForbidden, http.StatusTooManyRequests: http.StatusTooManyRequests} {
+	for _, tt := range []struct {
+		path, body   string
+		vendor, want int
+	}{
+		{"/anthropic/v1/messages", anthropicBody, http.StatusUnauthorized, http.StatusForbidden},
+		{"/openai/v1/responses", openaiBody, http.StatusUnauthorized, http.StatusBadRequest},
+		{"/anthropic/v1/messages", anthropicBody, http.StatusTooManyRequests, http.StatusTooManyRequests},
+	} {
 		r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(vendor)
+			w.WriteHeader(tt.vendor)
 			fmt.Fprint(w, "no")
 		})
-		got := r.do("POST", "/anthropic/v1/messages", anthropicBody)
+		got := r.do("POST", tt.path, tt.body)
 		e := r.last(1)
-		if got.status != want || got.body != "no" || e.Status != vendor || strings.Contains(e.Reason, "refused the key") != (vendor == http.StatusUnauthorized) {
-			t.Errorf("%d: the agent is told %d %q, the record says %d because of %q", vendor, got.status, got.body, e.Status, e.Reason)
+		if got.status != tt.want || got.body != "no" || e.Status != tt.vendor || strings.Contains(e.Reason, "refused the key") != (tt.vendor == http.StatusUnauthorized) {
+			t.Errorf("%d: the agent is told %d %q, the record says %d because of %q", tt.vendor, got.status, got.body, e.Status, e.Reason)
 		}
 	}
 }
