@@ -165,6 +165,7 @@ func TestAttack18bTheModelAPIIsNoWayOut(t *testing.T) {
 		{"proxy", "-x ${URL%/anthropic} http://denied.test/"},
 		{"connect", "-p -x ${URL%/anthropic} https://denied.test/"},
 		{"another-api", "${URL%/anthropic}/openai/v1/models"},
+		{"straight", "http://" + internetAddr + ":8098/v1/messages -d '{}'"},
 	}
 	script := "URL=$ANTHROPIC_BASE_URL\ntry() { name=$1; shift; echo $name=$(curl -s -m 10 -o /dev/null -w '%{http_code}' \"$@\"); }\n"
 	script += `try first -d '{` + message + `,"tools":[{"name":"Bash"}]}' $URL/v1/messages` + "\n"
@@ -184,7 +185,7 @@ func TestAttack18bTheModelAPIIsNoWayOut(t *testing.T) {
 	}
 	for _, c := range closed {
 		if got := r.says(t, c.name); got < "400" || got >= "500" {
-			if c.name != "connect" || got != "000" { // curl has no code of a tunnel that was refused
+			if got != "000" || c.name != "connect" && c.name != "straight" { // curl has no code of a tunnel, or of a connection, that was refused
 				t.Errorf("%s is %s, want a refusal", c.name, got)
 			}
 		}
@@ -193,6 +194,9 @@ func TestAttack18bTheModelAPIIsNoWayOut(t *testing.T) {
 		t.Errorf("the vendor saw %d requests, want the 4 controls: %+v", got, m.log(t))
 	}
 	m.wantKeyOnly(t)
+	if straight := r.find(reports.Deny, toAddr(internetAddr, 8098)); total(straight) != 1 {
+		t.Errorf("past the gateway: %+v", straight)
+	}
 	denied := r.find(reports.Deny, func(e reports.Event) bool { return e.Layer == reports.LayerModel })
 	if got := total(denied); got < int64(len(closed)-2) {
 		t.Errorf("%d denials of the model API are in the record, want about %d: %+v", got, len(closed), denied)

@@ -74,24 +74,24 @@ func (m model) say(t testing.TB, script vendor.Script) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.control(t, http.MethodPut, body)
+	m.control(t, http.MethodPut, "", body)
 }
 
 // log is what the vendor saw since.
 func (m model) log(t testing.TB) []vendor.Request {
 	t.Helper()
 	var log vendor.Log
-	if err := json.Unmarshal(m.control(t, http.MethodGet, nil), &log); err != nil {
+	if err := json.Unmarshal(m.control(t, http.MethodGet, "", nil), &log); err != nil {
 		t.Fatal(err)
 	}
 	return log.Requests
 }
 
-func (m model) control(t testing.TB, method string, body []byte) []byte {
+func (m model) control(t testing.TB, method, query string, body []byte) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+internetAddr+":8098/control/"+m.name, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+internetAddr+":8098/control/"+m.name+query, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,14 +108,9 @@ func (m model) control(t testing.TB, method string, body []byte) []byte {
 }
 
 // asked waits until the vendor has been asked.
-func (m model) asked(t *testing.T) {
+func (m model) asked(t testing.TB) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() []string {
-		if len(m.log(t)) > 0 {
-			return nil
-		}
-		return []string{"a run that has not asked its model"}
-	})
+	m.control(t, http.MethodGet, "?asked", nil)
 }
 
 // served has the run serve this model as one of the APIs, with the key that the vendor wants.

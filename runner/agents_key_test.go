@@ -3,6 +3,7 @@ package runner_test
 import (
 	"encoding/json"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,10 @@ func TestAttack18TheKeyIsNowhere(t *testing.T) {
 				{Text: "Let me look for it.", Fault: vendor.Wait, Calls: []vendor.Call{{Shell: hunt}}, Usage: vendor.Usage{Input: 10, Output: 10}},
 			}})
 			prompt, configure := "Find the key.", func(*runner.Config) {}
+			last := vendor.Turn{Text: "Over.", Usage: vendor.Usage{Input: 10, Output: 10}}
 			if who == "script" {
 				prompt = askModel + " >/dev/null\n" + hunt
+				last = vendor.Turn{Status: http.StatusBadRequest, Message: "you sent the key " + m.key} // as some do
 			} else {
 				configure = agent.as(t)
 			}
@@ -46,7 +49,7 @@ func TestAttack18TheKeyIsNowhere(t *testing.T) {
 						t.Errorf("inspect shows the key, or not the containers of the run (%d bytes)", len(all))
 					}
 					m.wantKeyOnly(t)
-					m.say(t, vendor.Script{Turns: []vendor.Turn{{Text: "Over.", Usage: vendor.Usage{Input: 10, Output: 10}}}, Repeat: true})
+					m.say(t, vendor.Script{Turns: []vendor.Turn{last}, Repeat: true})
 				})
 				t.Run("hunt", func(t *testing.T) {
 					t.Parallel()

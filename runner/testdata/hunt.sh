@@ -21,29 +21,29 @@ done
 
 # No process of a real run is smaller than its agent, whose address space is terabytes: only what is in memory is read.
 python3 - 2>/dev/null <<'END' | say memory
-import glob, re, struct
+import glob, re
 mark = re.compile(b'canary' + b'-key-[0-9a-f]{32}')
-page, chunk = 4096, 1 << 20
+page, chunk, block = 4096, 1 << 20, 1 << 28
 
-def present(pid, begin, end):
-    with open(f'/proc/{pid}/pagemap', 'rb') as table:
-        at = begin
-        while at < end:
-            table.seek(at // page * 8)
-            flags = table.read(min(chunk, end - at) // page * 8)
-            if any(flag >> 62 for flag, in struct.iter_unpack('<Q', flags)):
-                yield at
-            at += chunk
+def present(table, begin, end):
+    """The chunks in which a page is in memory; a page that is not has 0 in the table."""
+    for at in range(begin, end, block):
+        table.seek(at // page * 8)
+        flags = table.read(min(block, end - at) // page * 8)
+        if flags.strip(b'\0'):
+            step = chunk // page * 8
+            for i in range(0, len(flags), step):
+                if flags[i:i + step].strip(b'\0'):
+                    yield at + i // 8 * page
 
 for path in glob.glob('/proc/[0-9]*'):
-    pid = path.split('/')[2]
     try:
-        with open(path + '/maps') as areas, open(path + '/mem', 'rb', 0) as memory:
+        with open(path + '/maps') as areas, open(path + '/mem', 'rb', 0) as memory, open(path + '/pagemap', 'rb', 0) as table:
             for area in areas:
                 begin, end = (int(x, 16) for x in area.split()[0].split('-'))
                 if end - begin > 1 << 40 or ' r' not in area:
                     continue
-                for at in present(pid, begin, end):
+                for at in present(table, begin, end):
                     try:
                         memory.seek(at)
                         for key in set(mark.findall(memory.read(min(chunk, end - at) + 64))):

@@ -71,37 +71,47 @@ func main() {
 	errs := make(chan error)
 	go func() { errs <- serveDNS("udp", &zone{self: self, seen: seen}) }()
 	go func() { errs <- serveDNS("tcp", &zone{self: self, seen: seen}) }()
-	go func() { errs <- serve(":8099", control) }()
-	for _, port := range []string{":80", ":8080"} {
-		go func() { errs <- serve(port, site) }()
-	}
-	for _, port := range []string{":443", ":8443"} {
-		go func() { errs <- serveTLS(port, site, cert, seen) }()
-	}
 	vendors := &vendor.Server{}
-	go func() { errs <- serve(":8098", vendors) }()
-	go func() { errs <- serveTLS(":8444", vendors, cert, seen) }()
+	for port, handler := range map[int]http.Handler{80: site, 8080: site, 8098: vendors} {
+		listener := listen(port)
+		go func() { errs <- serve(listener, handler) }()
+	}
+	for port, handler := range map[int]http.Handler{443: site, 8443: site, 8444: vendors} {
+		listener := listen(port)
+		go func() { errs <- serveTLS(listener, handler, cert, seen) }()
+	}
 	for _, port := range []int{22, 5432, 853} {
-		go func() { errs <- echo(port, seen) }()
+		listener := listen(port)
+		go func() { errs <- echo(listener, port, seen) }()
 	}
 	for _, port := range []int{443, 9999} {
 		go func() { errs <- sink(port, seen) }()
 	}
+	last := listen(8099) // tests take it that all others listen when this one answers
+	go func() { errs <- serve(last, control) }()
 	log.Fatal(<-errs)
 }
 
-func serve(address string, h http.Handler) error {
-	server := &http.Server{Addr: address, Handler: h, ReadHeaderTimeout: time.Minute}
-	return server.ListenAndServe()
+func listen(port int) net.Listener {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return listener
 }
 
-func serveTLS(address string, h http.Handler, cert tls.Certificate, seen *record) error {
+func serve(listener net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	return server.Serve(listener)
+}
+
+func serveTLS(listener net.Listener, h http.Handler, cert tls.Certificate, seen *record) error {
 	config := &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		seen.add("tls %s", hello.ServerName)
 		return nil, nil
 	}, Certificates: []tls.Certificate{cert}}
-	server := &http.Server{Addr: address, Handler: h, TLSConfig: config, ReadHeaderTimeout: time.Minute}
-	return server.ListenAndServeTLS("", "")
+	server := &http.Server{Handler: h, TLSConfig: config, ReadHeaderTimeout: time.Minute}
+	return server.ServeTLS(listener, "", "")
 }
 
 // site is every web site of this internet.
@@ -121,11 +131,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // echo is a plain TCP service.
-func echo(port int, seen *record) error {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf(":%d", port))
-	if err != nil {
-		return err
-	}
+func echo(listener net.Listener, port int, seen *record) error {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {

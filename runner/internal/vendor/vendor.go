@@ -3,7 +3,7 @@
 // One server holds many sessions, so that tests can run at once. A session is the first element of the path, and what follows is the vendor's:
 //
 //	PUT  /control/NAME                  a [Script]: begins the session anew
-//	GET  /control/NAME                  the [Log] of the session
+//	GET  /control/NAME                  the [Log] of the session; with ?asked once there is a request in it
 //	     /NAME/v1/messages              Anthropic
 //	     /NAME/v1/responses             OpenAI, also /v1/chat/completions
 //	     /NAME/v1beta/models/M:METHOD   Gemini
@@ -105,6 +105,7 @@ var _ http.Handler = (*Server)(nil)
 type session struct {
 	script Script
 	over   chan struct{} // closed when the session began anew
+	asked  chan struct{} // closed when the first request came
 
 	mu   sync.Mutex
 	next int
@@ -147,13 +148,20 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 		if old := s.sessions[name]; old != nil {
 			close(old.over)
 		}
-		s.sessions[name] = &session{script: script, over: make(chan struct{})}
+		s.sessions[name] = &session{script: script, over: make(chan struct{}), asked: make(chan struct{})}
 		return
 	}
 	session := s.session(name)
 	if session == nil {
 		http.Error(w, "no such session", http.StatusNotFound)
 		return
+	}
+	if r.URL.Query().Has("asked") {
+		select {
+		case <-session.asked:
+		case <-r.Context().Done():
+			return
+		}
 	}
 	session.mu.Lock()
 	defer session.mu.Unlock()
@@ -178,7 +186,9 @@ func (s *session) serve(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	seen := &Request{Method: r.Method, Path: path, Host: r.Host, Header: r.Header.Clone(), Body: string(body)}
 	s.mu.Lock()
-	s.log = append(s.log, seen)
+	if s.log = append(s.log, seen); len(s.log) == 1 {
+		close(s.asked)
+	}
 	s.mu.Unlock()
 
 	answer := &answer{ResponseWriter: w, request: r, session: s, seen: seen, body: body}
