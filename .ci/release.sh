@@ -5,7 +5,7 @@
 #   .ci/release.sh push VERSION ARCH       this machine's images of VERSION, to $REGISTRY
 #   .ci/release.sh index VERSION ARCH…     one name for all platforms; prints NAME=REFERENCE@DIGEST,… for IMAGES
 #   .ci/release.sh build VERSION           dist/, with binaries that name IMAGES
-#   .ci/release.sh pin                     the checksums of dist/ into action/checksums.txt
+#   .ci/release.sh pin                     the checksums of dist/ into .github/actions/checksums.txt
 #   .ci/release.sh tag VERSION             commits them and pushes the tag
 #   .ci/release.sh try                     what needs neither a registry nor a repository, ending with an installation by the action
 set -euo pipefail
@@ -48,13 +48,13 @@ build() {
 
 pin() {
   local head
-  head=$(grep '^#' action/checksums.txt)
+  head=$(grep '^#' .github/actions/checksums.txt)
   { printf '%s\n' "$head" && grep -F '_linux_' dist/checksums.txt | grep -F .tar.gz; } >dist/pins
-  mv dist/pins action/checksums.txt
+  mv dist/pins .github/actions/checksums.txt
 }
 
 tag() {
-  git add action/checksums.txt
+  git add .github/actions/checksums.txt
   git -c user.name='github-actions[bot]' -c user.email='41898282+github-actions[bot]@users.noreply.github.com' \
     commit -q -m "Release $1" -m 'The checksums of its archives, which the action of this tag installs.'
   git tag "v$1"
@@ -76,7 +76,7 @@ try() {
   # shellcheck disable=SC2016 # the words are that script's
   printf '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp "%s/dist/$(basename "$2")" "$2"\n' "$PWD" >"$copy/bin/curl"
   chmod +x "$copy/bin/curl"
-  PATH=$copy/bin:$PATH RUNNER_TEMP=$copy/temp GITHUB_PATH=$copy/path INSTALL_AGENT=none action/install.sh
+  PATH=$copy/bin:$PATH RUNNER_TEMP=$copy/temp GITHUB_PATH=$copy/path INSTALL_AGENT=none .github/actions/install.sh
   machine=$("$copy"/temp/yolo-run-bin/0.0.0/yolo-run version --json)
   printf '%s\n' "$machine"
   [[ $machine == *'"version":"0.0.0"'*'"gateway":"registry.example.com/gateway@sha256:0123"'* ]]

@@ -214,8 +214,8 @@ func pairs(n *yaml.Node) []pair {
 // audited are the files that GitHub reads, here or in a user's repository.
 func audited(t *testing.T) []string {
 	t.Helper()
-	list := []string{"../action.yml", "../install/action.yml"}
-	for _, pattern := range []string{"../.github/workflows/*.yml", "../examples/github/*.yml"} {
+	list := []string{"../../../../action.yml", "../../../../.github/actions/install/action.yml"}
+	for _, pattern := range []string{"../../../../.github/workflows/*.yml", "../../../../examples/github/*.yml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: nothing found, %v", pattern, err)
@@ -323,7 +323,7 @@ type actionFile struct {
 
 func readAction(t *testing.T) actionFile {
 	t.Helper()
-	text, err := os.ReadFile("../action.yml")
+	text, err := os.ReadFile("../../../../action.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,11 +349,11 @@ func TestTheActionCanBeListed(t *testing.T) {
 
 // Every input becomes the variable of one setting, or steers the action itself; an empty one leaves the workflow's variable alone.
 func TestInputsAreSettings(t *testing.T) {
-	reference, err := os.ReadFile("../docs/configuration.md")
+	reference, err := os.ReadFile("../../../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	guide, err := os.ReadFile("../docs/github.md")
+	guide, err := os.ReadFile("../../../../docs/github.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -408,7 +408,7 @@ func TestInputsAreSettings(t *testing.T) {
 func TestExamplesInTheDocumentationNameInputs(t *testing.T) {
 	inputs := readAction(t).Inputs
 	found := 0
-	for _, file := range []string{"../README.md", "../docs/github.md"} {
+	for _, file := range []string{"../../../../README.md", "../../../../docs/github.md"} {
 		for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readFile(t, file), -1) {
 			var document yaml.Node
 			if err := yaml.Unmarshal([]byte(m[1]), &document); err != nil {

@@ -92,7 +92,7 @@ type command struct {
 // act runs the workflow file of the project for an event.
 func (p *project) act(workflow, event string) job {
 	p.t.Helper()
-	tool, err := filepath.Abs("../build/tools/act")
+	tool, err := filepath.Abs("../../../../build/tools/act")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func (p *project) act(workflow, event string) job {
 		"-W", filepath.Join(p.dir, workflow), "-C", p.dir,
 	}
 	for action, dir := range map[string]string{
-		"yolo-run/yolo-run@v1": "..", uploadPin: "testdata/upload-artifact", downloadPin: "testdata/download-artifact", checkoutPin: "testdata/checkout",
+		"yolo-run/yolo-run@v1": "../../../..", uploadPin: "testdata/upload-artifact", downloadPin: "testdata/download-artifact", checkoutPin: "testdata/checkout",
 	} {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -247,7 +247,7 @@ func (p *project) install() {
 	p.t.Helper()
 	buildOnce.Lock() // one build fills the cache for the rest
 	defer buildOnce.Unlock()
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+version(), "-o", filepath.Join(p.bin, "yolo-run"), "../cmd/yolo-run")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+version(), "-o", filepath.Join(p.bin, "yolo-run"), "../../../../cmd/yolo-run")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		p.t.Fatalf("%v\n%s", err, out)
 	}

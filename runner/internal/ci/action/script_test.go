@@ -26,13 +26,13 @@ func newStep(t *testing.T, checksums string) *step {
 	s := &step{t: t, root: t.TempDir(), temp: t.TempDir(), bin: t.TempDir()}
 	s.output, s.path = filepath.Join(s.temp, "output"), filepath.Join(s.temp, "path")
 	for _, name := range []string{"install.sh", "run.sh"} {
-		text, err := os.ReadFile(name)
+		text, err := os.ReadFile("../../../../.github/actions/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.write(filepath.Join(s.root, "action", name), string(text), 0o755)
+		s.write(filepath.Join(s.root, ".github/actions", name), string(text), 0o755)
 	}
-	s.write(filepath.Join(s.root, "action/checksums.txt"), checksums, 0o644)
+	s.write(filepath.Join(s.root, ".github/actions/checksums.txt"), checksums, 0o644)
 	return s
 }
 
@@ -49,7 +49,7 @@ func (s *step) write(path, text string, mode os.FileMode) {
 // run returns the exit code.
 func (s *step) run(script string, env ...string) int {
 	s.t.Helper()
-	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `exec "$GITHUB_ACTION_PATH/action/`+script+`"`)
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `exec "$GITHUB_ACTION_PATH/.github/actions/`+script+`"`)
 	cmd.Env = append([]string{
 		"PATH=" + s.bin + ":/usr/bin:/bin", "RUNNER_TEMP=" + s.temp, "GITHUB_OUTPUT=" + s.output, "GITHUB_PATH=" + s.path,
 		"GITHUB_ACTION_PATH=" + s.root, "GITHUB_JOB=build",
@@ -86,7 +86,7 @@ func TestAReleaseIsInstalledIfItsChecksumIsKnown(t *testing.T) {
 	s := newStep(t, "")
 	sum := s.release()
 	checksums := "# what is known\n" + strings.Repeat("0", 64) + "  yolo-run_1.2.3_linux_arm64.tar.gz\n" + sum + "  " + archive123 + "\n"
-	s.write(filepath.Join(s.root, "action/checksums.txt"), checksums, 0o644)
+	s.write(filepath.Join(s.root, ".github/actions/checksums.txt"), checksums, 0o644)
 	for _, version := range []string{"", "1.2.3", "v1.2.3"} {
 		if code := s.run("install.sh", "INSTALL_VERSION="+version, "INSTALL_AGENT=claude"); code != 0 || s.stdout != "yolo-run 1.2.3\n" {
 			t.Fatalf("version %q: exit code %d\n%s%s", version, code, s.stdout, s.stderr)
@@ -169,7 +169,7 @@ func TestACancelledStepSavesWhatThereIs(t *testing.T) {
 	p := newProject(t, map[string]string{"a.txt": "one\n"})
 	p.install()
 	s := newStep(t, "")
-	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `exec "$GITHUB_ACTION_PATH/action/run.sh"`)
+	cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", `exec "$GITHUB_ACTION_PATH/.github/actions/run.sh"`)
 	cmd.Dir = p.dir
 	cmd.Env = append(hostEnviron(t), "PATH="+p.bin+":"+os.Getenv("PATH"), "RUNNER_TEMP="+s.temp, "GITHUB_OUTPUT="+s.output, "GITHUB_JOB=build",
 		"GITHUB_STEP_SUMMARY="+s.temp+"/summary", "GITHUB_ACTION_PATH="+s.root, "GITHUB_ACTIONS=true", "YOLO_AGENT=shell",

@@ -11,7 +11,7 @@ import (
 // releaseScript runs a step of .ci/release.sh in a checkout of its own, with a docker that only writes down what it is asked for.
 func releaseScript(t *testing.T, s *step, args ...string) (stdout string, err error) {
 	t.Helper()
-	text := readFile(t, "../.ci/release.sh")
+	text := readFile(t, "../../../../.ci/release.sh")
 	s.write(filepath.Join(s.root, ".ci/release.sh"), text, 0o755)
 	s.write(filepath.Join(s.bin, "docker"), `#!/bin/sh
 echo "$@" >>"$RUNNER_TEMP/docker"
@@ -53,7 +53,7 @@ func TestAReleasePinsItsArchives(t *testing.T) {
 	if _, err := releaseScript(t, s, "pin"); err != nil {
 		t.Fatal(err)
 	}
-	if got := readFile(t, filepath.Join(s.root, "action/checksums.txt")); got != "# what this is\n"+sum+"  "+archive123+"\n" {
+	if got := readFile(t, filepath.Join(s.root, ".github/actions/checksums.txt")); got != "# what this is\n"+sum+"  "+archive123+"\n" {
 		t.Errorf("checksums.txt:\n%s", got)
 	}
 	if code := s.run("install.sh", "INSTALL_AGENT=none"); code != 0 || s.stdout != "yolo-run 1.2.3\n" {

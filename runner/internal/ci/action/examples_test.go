@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	examples = "../examples"
+	examples = "../../../../examples"
 	testKey  = "sk-ant-this-is-not-a-key-0123456789"
 	// A script is served a model only when its key is named; then it has a budget as an agent has.
 	keyOfScripts = "ANTHROPIC_API_KEY=env:ANTHROPIC_API_KEY"
@@ -38,7 +38,7 @@ func exampleProject(t *testing.T, workflow string, files map[string]string) *pro
 
 // installed makes the actions of this repository take the program that is there, so that each test does not build one.
 func installed(workflow string) string {
-	workflow = strings.ReplaceAll(workflow, "yolo-run/install@v1\n", "yolo-run/install@v1\n        with:\n          version: installed\n")
+	workflow = strings.ReplaceAll(workflow, "actions/install@v1\n", "actions/install@v1\n        with:\n          version: installed\n")
 	with := regexp.MustCompile(`(uses: yolo-run/yolo-run@v1\n(?: +id: \w+\n)?( +)with:\n)`)
 	return with.ReplaceAllString(workflow, "$1$2  version: installed\n")
 }
