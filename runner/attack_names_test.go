@@ -2,6 +2,9 @@ package runner_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,6 +46,7 @@ func TestAttack1EveryClientGetsTheSameVerdict(t *testing.T) {
 		{"curl-noproxy", `env NO_PROXY='*' no_proxy='*' curl -sSf -m 5 -o /dev/null %s`},
 		{"curl-proxy", `env https_proxy=http://denied.test:80 http_proxy=http://denied.test:80 NO_PROXY=allowed.test curl -sSf -m 5 -o /dev/null %s`},
 		{"python", `python3 -c "import urllib.request as u; u.urlopen('%s', timeout=5).read()"`},
+		{"go", `/workspace/fetch %s`},
 		{"node", `node -e "fetch('%s').then(r => r.text()).catch(e => process.exit(7))"`},
 	}
 	var script strings.Builder
@@ -53,7 +57,9 @@ func TestAttack1EveryClientGetsTheSameVerdict(t *testing.T) {
 			}
 		}
 	}
-	r := try(t, script.String(), online(n, "allowed.test"), withCA(n.caFile(t)))
+	dir := t.TempDir()
+	buildGoClient(t, filepath.Join(dir, "fetch"))
+	r := try(t, script.String(), online(n, "allowed.test"), withCA(n.caFile(t)), func(cfg *runner.Config) { cfg.Workspace = dir })
 	r.want(t, reports.NoChanges)
 	for _, scheme := range []string{"http", "https"} {
 		for _, c := range clients {
@@ -73,6 +79,30 @@ func TestAttack1EveryClientGetsTheSameVerdict(t *testing.T) {
 	}
 	if allowed := r.find(reports.Allow, deniedName(reports.LayerTLS, "allowed.test")); len(allowed) == 0 || allowed[0].BytesIn == 0 {
 		t.Errorf("allowed TLS connections are not on record: %+v", allowed)
+	}
+}
+
+// buildGoClient builds a program that gets one URL: Go has a resolver and a TLS of its own, and no C library.
+func buildGoClient(t *testing.T, path string) {
+	t.Helper()
+	source := filepath.Join(t.TempDir(), "main.go")
+	err := os.WriteFile(source, []byte(`package main
+
+import ("io"; "net/http"; "os")
+
+func main() {
+	res, err := http.Get(os.Args[1])
+	if err == nil { _, err = io.Copy(io.Discard, res.Body) }
+	if err != nil { os.Exit(1) }
+}
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
 	}
 }
 

@@ -55,12 +55,12 @@ type process struct {
 	lines *bufio.Reader
 }
 
-// start starts the real command on a script and returns when the agent printed "up".
-func start(t *testing.T, script string, args ...string) *process {
+// launch starts the real command on a script. Runs that share a state folder know of each other.
+func launch(t *testing.T, state, script string, args ...string) *process {
 	t.Helper()
 	needEngine(t)
 	dir := t.TempDir()
-	p := &process{out: filepath.Join(dir, "out"), state: filepath.Join(dir, "state")}
+	p := &process{out: filepath.Join(dir, "out"), state: state}
 	workspace := filepath.Join(dir, "ws")
 	if err := os.Mkdir(workspace, 0o755); err != nil {
 		t.Fatal(err)
@@ -77,6 +77,13 @@ func start(t *testing.T, script string, args ...string) *process {
 	}
 	t.Cleanup(func() { _ = p.Process.Kill() })
 	p.lines = bufio.NewReader(stderr)
+	return p
+}
+
+// start starts the real command on a script and returns when the agent printed "up".
+func start(t *testing.T, script string, args ...string) *process {
+	t.Helper()
+	p := launch(t, filepath.Join(t.TempDir(), "state"), script, args...)
 	seen := ""
 	for {
 		line, err := p.lines.ReadString('\n')
@@ -122,11 +129,24 @@ func (p *process) report(t *testing.T) *reports.Report {
 // runID is the ID of the process's run, from its state file.
 func (p *process) runID(t *testing.T) string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(p.state, "yolo-run", "state", "*.json"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("state files %q %v", files, err)
+	ids := p.runIDs(t)
+	if len(ids) != 1 {
+		t.Fatalf("%d runs have state: %q", len(ids), ids)
 	}
-	return strings.TrimSuffix(filepath.Base(files[0]), ".json")
+	return ids[0]
+}
+
+// runIDs are the runs that have a state file: those that live, and those that have left something.
+func (p *process) runIDs(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.state, "yolo-run", "state", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(file), ".json")
+	}
+	return files
 }
 
 // remains lists the names of a run's containers, running only or all, and volumes.
