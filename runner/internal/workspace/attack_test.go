@@ -24,10 +24,31 @@ func plantCode(t *testing.T, d, fired string) {
 		"/evil/excludes\n[diff]\n\texternal = " + script("external") + "\n[diff \"evil\"]\n\tcommand = " + script("command") + "\n\ttextconv = " + script("textconv") +
 		"\n[filter \"evil\"]\n\tclean = " + script("clean") + "\n\tsmudge = " + script("smudge") + "\n\tprocess = " + script("process") +
 		"\n\trequired = true\n[include]\n\tpath = " + d + "/evil/more.config\n[alias]\n\tapply = !" + script("alias") + "\n\tdiff-tree = !" + script("alias2") + "\n"
+	config += "[core]\n\taskPass = " + script("askpass") + "\n\tgitProxy = " + script("gitproxy") + "\n\talternateRefsCommand = " + script("alternate-refs") +
+		"\n\tuntrackedCache = true\n[credential]\n\thelper = !" + script("credential") + "\n[gpg]\n\tprogram = " + script("gpg") + "\n[gpg \"ssh\"]\n\tprogram = " +
+		script("gpg-ssh") + "\n\tdefaultKeyCommand = " + script("gpg-key") + "\n[commit]\n\tgpgSign = true\n[tag]\n\tgpgSign = true\n[log]\n\tshowSignature = true\n[merge]\n\tverifySignatures = true" +
+		"\n[merge \"evil\"]\n\tdriver = " + script("merge") + "\n\trecursive = evil\n[merge]\n\tdefault = evil\n\ttool = evil\n[mergetool \"evil\"]\n\tcmd = " + script("mergetool") +
+		"\n[diff]\n\ttool = evil\n\tguitool = evil\n[difftool \"evil\"]\n\tcmd = " + script("difftool") + "\n[interactive]\n\tdiffFilter = " + script("difffilter") +
+		"\n[sequence]\n\teditor = " + script("sequence") + "\n[pager]\n\tdiff = " + script("pager-diff") + "\n\tconfig = " + script("pager-config") + "\n\tls-files = " + script("pager-ls") +
+		"\n\tstatus = " + script("pager-status") + "\n[uploadpack]\n\tpackObjectsHook = " + script("packobjects") + "\n[remote \"origin\"]\n\turl = ext::" + script("ext") +
+		"\n\tuploadpack = " + script("uploadpack") + "\n\treceivepack = " + script("receivepack") + "\n\tpromisor = true\n\tpartialclonefilter = blob:none\n\tproxy = " + script("proxy") +
+		"\n[protocol]\n\tallow = always\n[url \"ext::" + script("insteadof") + " \"]\n\tinsteadOf = https://\n[trailer \"x\"]\n\tcommand = " + script("trailer") +
+		"\n[init]\n\ttemplateDir = " + d + "/evil/template\n[includeIf \"gitdir:/\"]\n\tpath = " + d + "/evil/more.config\n[browser \"x\"]\n\tcmd = " + script("browser") +
+		"\n[help]\n\tautocorrect = immediate\n[fsck]\n\tskipList = " + script("skiplist") + "\n[extensions]\n\tworktreeConfig = true\n[submodule \"x\"]\n\tupdate = !" + script("update2") +
+		"\n[hook \"x\"]\n\tcommand = " + script("config-hook") + "\n\tevent = post-index-change\n"
+	write(t, d+"/evil/template/hooks/post-index-change", read(t, script("template-hook")))
+	must(t, os.Chmod(d+"/evil/template/hooks/post-index-change", 0o755))
+	write(t, d+"/.git/config.worktree", "[core]\n\tfsmonitor = "+script("worktree-config")+"\n")
+	write(t, d+"/.git/hooks/fsmonitor-watchman", "#!/bin/sh\ntouch '"+fired+"/watchman'\n")
+	write(t, d+"/.git/info/grafts", "\n")
+	write(t, d+"/.git/objects/info/alternates", d+"/evil/objects\n")
 	write(t, d+"/evil/more.config", "[core]\n\tfsmonitor = "+script("included")+"\n")
 	write(t, d+"/evil/attributes", "* filter=evil diff=evil\n")
 	write(t, d+"/evil/excludes", "*\n")
-	for _, hook := range []string{"pre-commit", "post-index-change", "post-checkout", "pre-applypatch", "applypatch-msg", "reference-transaction", "post-rewrite", "fsmonitor-watchman"} {
+	for _, hook := range []string{
+		"pre-commit", "post-index-change", "post-checkout", "pre-applypatch", "applypatch-msg", "post-applypatch", "reference-transaction", "post-rewrite",
+		"fsmonitor-watchman", "post-merge", "pre-push", "pre-auto-gc", "update", "post-update", "pre-receive", "post-receive", "proc-receive", "push-to-checkout", "commit-msg", "prepare-commit-msg",
+	} {
 		for _, dir := range []string{"/evil/hooks/", "/.git/hooks/", "/.husky/"} {
 			write(t, d+dir+hook, read(t, script("hook-"+hook)))
 			must(t, os.Chmod(d+dir+hook, 0o755))
