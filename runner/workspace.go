@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
@@ -38,6 +39,7 @@ func (l *layers) mounted() *wire.Layers {
 // it does not, auto mode copies them.
 func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error {
 	defer r.phase("workspace")()
+	r.warnOfBorrowedObjects()
 	mode, reason := r.chooseMode()
 	if mode == modeOverlay {
 		err := r.mountWorkspace(ctx, beating, r.ws.Root(), "")
@@ -54,6 +56,17 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 		}
 	}
 	return r.buildCopy(ctx, beating, reason)
+}
+
+// warnOfBorrowedObjects tells of what the agent's git will miss.
+func (r *run) warnOfBorrowedObjects() {
+	mounts, err := r.cfg.MountList()
+	r.fault(err) // Validate has passed it
+	for _, dir := range r.ws.Borrows() {
+		if !slices.ContainsFunc(mounts, func(m Mount) bool { return m.Source == m.Target && within(m.Source, dir) }) {
+			r.log.Warn("the repository borrows objects that the agent's git will not find; mount them with --mount FOLDER:FOLDER, or clone without --reference", "folder", dir)
+		}
+	}
 }
 
 // chooseMode says how the workspace will be mounted as far as it is known before the engine was tried, and why not as an overlay.

@@ -34,6 +34,33 @@ func (w *Workspace) ObjectsDir() string {
 	return filepath.Join(commonDir(w.gitDir), "objects")
 }
 
+// Borrows lists the folders outside of the workspace from which its repository takes objects (git clone --reference, --shared). The agent does not see
+// them unless they are mounted. They are not mounted by themselves: what names them is a file, and it could name any folder.
+func (w *Workspace) Borrows() []string {
+	if w.gitDir == "" {
+		return nil
+	}
+	objects := filepath.Join(commonDir(w.gitDir), "objects")
+	content, err := readSmall(filepath.Join(objects, "info", "alternates"))
+	if err != nil {
+		return nil
+	}
+	var outside []string
+	for line := range strings.Lines(string(content)) {
+		dir := strings.TrimRight(line, "\r\n")
+		if dir == "" || strings.HasPrefix(dir, "#") {
+			continue
+		}
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(objects, dir)
+		}
+		if rel, err := filepath.Rel(w.root, dir); err != nil || !filepath.IsLocal(rel) {
+			outside = append(outside, filepath.Clean(dir))
+		}
+	}
+	return outside
+}
+
 // commonDir is where a work tree's git directory keeps what all work trees share (gitrepository-layout(5)).
 func commonDir(gitDir string) string {
 	content, err := readSmall(filepath.Join(gitDir, "commondir"))

@@ -121,3 +121,26 @@ func TestUpperOfAWorkTreeIsSmall(t *testing.T) {
 		t.Errorf("objects %q, owner %d", names, st.Uid)
 	}
 }
+
+// A repository that borrows objects says from where, so that its user can be told why the agent's git finds no history.
+func TestBorrowedObjectsAreTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	project(t, dir+"/origin", true)
+	for name, want := range map[string][]string{"plain": nil, "shared": {dir + "/origin/.git/objects"}, "inside": nil} {
+		args := []string{"clone", "-q", dir + "/origin", dir + "/" + name}
+		if name == "shared" {
+			args = append(args, "--shared")
+		}
+		command(t, "git", args...)
+		if name == "inside" {
+			must(t, os.MkdirAll(dir+"/inside/cache", 0o755))
+			write(t, dir+"/inside/.git/objects/info/alternates", "../../cache\n")
+		}
+		w, err := workspace.Open(t.Context(), workspace.Options{Dir: dir + "/" + name})
+		must(t, err)
+		if got := w.Borrows(); !slices.Equal(got, want) {
+			t.Errorf("%s borrows from %q, want %q", name, got, want)
+		}
+	}
+}
