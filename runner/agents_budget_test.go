@@ -16,15 +16,15 @@ var endless = vendor.Script{Repeat: true, Turns: []vendor.Turn{{
 	Text: "One more.", Calls: []vendor.Call{{Shell: "echo more >> work.txt"}}, Usage: vendor.Usage{Input: 1000, Output: 100},
 }}}
 
-// budgets are one of each kind, and how many requests of 1,100 tokens, and 0.45 cents, they have room for.
+// budgets are one of each kind, and how many requests of 1,100 tokens, and 0.45 cents, they have room for: fewer where an estimate is careful.
 var budgets = []struct {
 	option    string
 	set       func(*runner.Config)
 	low, high int
 }{
 	{"--max-requests", func(cfg *runner.Config) { cfg.MaxRequests = 4 }, 4, 4},
-	{"--max-tokens", func(cfg *runner.Config) { cfg.MaxTokens = 5000 }, 3, 5},
-	{"--max-cost-usd", func(cfg *runner.Config) { cfg.MaxCostUSD = 0.02 }, 3, 5},
+	{"--max-tokens", func(cfg *runner.Config) { cfg.MaxTokens = 6000 }, 3, 5},
+	{"--max-cost-usd", func(cfg *runner.Config) { cfg.MaxCostUSD = 0.025 }, 3, 5},
 }
 
 func TestABudgetEndsTheRunAndKeepsItsWork(t *testing.T) {

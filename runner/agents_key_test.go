@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,6 +49,7 @@ func TestAttack18TheKeyIsNowhere(t *testing.T) {
 					if all := inspectAll(t); !strings.Contains(all, `-gateway"`) || !strings.Contains(all, `-agent"`) || strings.Contains(all, m.key) {
 						t.Errorf("inspect shows the key, or not the containers of the run (%d bytes)", len(all))
 					}
+					wantNoFile(t, m.key, 1, state) // which is gone after the run
 					m.wantKeyOnly(t)
 					m.say(t, vendor.Script{Turns: []vendor.Turn{last}, Repeat: true})
 				})
@@ -56,17 +58,17 @@ func TestAttack18TheKeyIsNowhere(t *testing.T) {
 					r := try(t, prompt, m.served(t, agent), configure)
 					r.want(t, reports.NoChanges)
 					wantNoKey(t, r, m.key)
-					wantNoFile(t, m.key, r.out, state)
+					wantNoFile(t, m.key, 6, r.out)
 				})
 			})
 		})
 	}
 }
 
-// askModel is a request that the vendor answers with the turn that is due.
+// askModel is a request that the vendor answers with the turn that is due. Its prompt is one of about 1,000 tokens.
 const askModel = `curl -sS -m 60 -H 'anthropic-version: 2023-06-01' -d ` +
-	`'{"model":"claude-sonnet-4-5","max_tokens":100,"stream":true,"tools":[{"name":"Bash"}],"messages":[{"role":"user","content":"go on"}]}'` +
-	` $ANTHROPIC_BASE_URL/v1/messages`
+	`'{"model":"claude-sonnet-4-5","max_tokens":100,"stream":true,"tools":[{"name":"Bash"}],"messages":[{"role":"user","content":"'` +
+	`"$(printf 'go on, %.0s' {1..500})"'"}]}' $ANTHROPIC_BASE_URL/v1/messages`
 
 // wantNoKey fails when the hunt found the key, and when it did not find what it hid.
 func wantNoKey(t *testing.T, r result, key string) {
@@ -84,11 +86,22 @@ func wantNoKey(t *testing.T, r result, key string) {
 			t.Errorf("%s was found", secret)
 		}
 	}
+	t.Logf("the hunt found: %q", strings.Join(hits(printed), ", "))
 	for _, place := range []string{"environ", "memory", "files", "mounts"} {
 		if !strings.Contains(printed, "found "+place+" "+planted) {
 			t.Errorf("control: the hunt does not find in %s what it hid there:\n%s", place, clipLines(printed))
 		}
 	}
+}
+
+// hits are the lines in which the hunt says what it found.
+func hits(printed string) (list []string) {
+	for line := range strings.Lines(printed) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "found ") && !slices.Contains(list, line) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 // inspectAll is what the engine says of every container.
@@ -114,27 +127,26 @@ func inspectAll(t *testing.T) string {
 	return all.String()
 }
 
-// wantNoFile fails when a file below the folders has the text, and when there are hardly any files.
-func wantNoFile(t *testing.T, text string, folders ...string) {
+// wantNoFile fails when a file below the folder has the text, and when there are not even so many files.
+func wantNoFile(t *testing.T, text string, least int, folder string) {
 	t.Helper()
 	files := 0
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
-			}
-			data, err := os.ReadFile(path)
-			if strings.Contains(string(data), text) {
-				t.Errorf("%s has the key", path)
-			}
-			files++
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
 			return err
-		})
-		if err != nil {
-			t.Error(err)
 		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), text) {
+			t.Errorf("%s has the key", path)
+		}
+		files++
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
-	if files < 5 {
+	t.Logf("searched %d files of the run's", files)
+	if files < least {
 		t.Errorf("control: only %d files were searched", files)
 	}
 }

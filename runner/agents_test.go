@@ -56,9 +56,13 @@ func TestTheRealAgentsDoTheirWork(t *testing.T) {
 			r.wantUsage(t, m.billed(t, turns))
 			m.wantKeyOnly(t)
 			m.wantNotice(t, "allowed.test")
-			if d := time.Duration(r.DurationMs) * time.Millisecond; d > 45*time.Second {
+			d := time.Duration(r.DurationMs) * time.Millisecond
+			if d > 45*time.Second {
 				t.Errorf("the run took %s", d)
 			}
+			t.Logf("%s: %d turns, %d steps, %d requests, %d tokens in (%d cached), %d out, $%.4f, patch of %d files",
+				d, r.Transcript.Turns, len(r.Transcript.Steps), r.Usage.Requests, r.Usage.InputTokens, r.Usage.CachedInputTokens, r.Usage.OutputTokens,
+				r.Usage.CostUSD, len(r.Changes.Files))
 		})
 	}
 }
