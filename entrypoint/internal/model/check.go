@@ -19,6 +19,7 @@ type inquiry struct {
 	bound bound // on the answer
 
 	tokens    int64  // of the prompt, estimated
+	most      int64  // that it can be
 	answers   int64  // to one question, as a rule 1
 	stream    bool   // the answer comes as it is made
 	longCache bool   // it may write a cache that is kept for an hour
@@ -32,6 +33,7 @@ type bound struct {
 	floor  int64  // what the model may think: an answer must be allowed more
 	spans  []edit // where the request says so
 	insert *edit  // how it would say so; nil where it cannot
+	loose  bool   // not every server that speaks this dialect keeps to it
 }
 
 // lower makes a request allow n tokens.
@@ -66,6 +68,7 @@ type checker struct {
 	root  node
 	media int64 // bytes of what is not text
 	items int64 // how many there are
+	large int64 // of them: those whose size does not show in their bytes
 	open  bool  // --allow-server-tools
 	fault *fault
 }
@@ -97,7 +100,7 @@ func inquire(d wire.Dialect, k kind, id string, body []byte, open bool) (*inquir
 	if c.fault != nil {
 		return nil, c.fault
 	}
-	q.tokens = estimate(body, c.media, c.items)
+	q.tokens, q.most = estimate(body, c.media, c.items), atMost(body, c.media, c.items-c.large, c.large)
 	return q, nil
 }
 
@@ -238,12 +241,21 @@ func (c *checker) count(f node) {
 
 // mediaOf counts what costs by what it shows, not by its length: pictures, sound, film, printed pages.
 func (c *checker) mediaOf(kind string, data node) {
+	kind = strings.ToLower(kind)
 	for _, prefix := range []string{"image/", "audio/", "video/", "application/pdf"} {
 		if strings.HasPrefix(kind, prefix) && data.kind() == '"' {
-			c.media += int64(len(data.raw()))
-			c.items++
+			c.mediaIn(data, prefix != "image/")
 			return
 		}
+	}
+}
+
+// mediaIn counts data of a kind that is known.
+func (c *checker) mediaIn(data node, large bool) {
+	c.media += int64(len(data.raw()))
+	c.items++
+	if large {
+		c.large++
 	}
 }
 
@@ -274,5 +286,7 @@ func (c *checker) inline(n node, what string) {
 	}
 	if n.kind() != '"' || strings.Contains(n.head(), ":") {
 		c.close(what + " that is not in the request itself")
+		return
 	}
+	c.mediaIn(n, true) // sound, or a document: the name beside it says which
 }

@@ -7,6 +7,20 @@ const (
 	mediaBytesPerUnit = 32
 )
 
+// mostPerItem is what one thing that is not text may cost at the very most: a document of a thousand pages, which may all be the same few bytes, or
+// an hour of film fill any model. A picture is a picture.
+const (
+	mostPerItem    = 1 << 20
+	mostPerPicture = 8 << 10
+	// mostHidden is what a vendor adds to a prompt: a few words of its own, more where there are tools.
+	mostHidden = 1 << 10
+)
+
+// atMost is how many tokens a request's body can have: no token is shorter than a byte.
+func atMost(body []byte, media, pictures, others int64) int64 {
+	return int64(len(body)) - media + pictures*mostPerPicture + others*mostPerItem + mostHidden
+}
+
 // estimate says how many tokens a request's body may have. A letter counts a quarter of a token, which is what prose and code have; anything
 // else counts half of one, because digits, signs and other scripts have fewer to a token: who fills a request with them does not get more for it.
 func estimate(body []byte, media, items int64) int64 {

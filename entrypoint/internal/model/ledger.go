@@ -25,8 +25,9 @@ const (
 
 // ledger keeps the budget and the usage of a run.
 //
-// Invariant: what was used and what is reserved together never exceed the budget, as far as a request can be estimated before it is made. What the
-// estimate missed is known after it, and counts against the next one.
+// Invariant: what was used and what is reserved together never exceed the budget. Reserved is the most that a request can take, not what it probably
+// does: else many at once, each a little larger than it seems, would exceed it by as many times. A request whose most does not fit may be made when
+// no other one is, if its estimate fits; what the estimate missed is known after it, and counts against the next one.
 type ledger struct {
 	budget wire.Budget
 	prices []wire.Price
@@ -75,20 +76,28 @@ type plan struct {
 	priced bool
 	output int64 // tokens of one answer
 	rate   float64
+
+	worst     wire.Price // the row for the longest that the prompt can be
+	unbounded int64      // tokens of one answer that is not kept to its bound
 }
 
 func (l *ledger) plan(q *inquiry) plan {
 	p := plan{output: q.bound.tokens}
 	p.row, p.priced = wire.FindPrice(l.prices, q.model, q.tokens)
 	p.rate = most(p.row, q.longCache)
+	p.worst, _ = wire.FindPrice(l.prices, q.model, q.longest())
+	p.unbounded = or64(p.row.MaxOutput, usualOutput)
 	if p.output == 0 {
-		p.output = or64(p.row.MaxOutput, usualOutput)
+		p.output = p.unbounded
 	}
 	if p.row.MaxOutput > 0 {
 		p.output = min(p.output, p.row.MaxOutput)
 	}
 	return p
 }
+
+// longest is the most tokens that the prompt can have.
+func (q *inquiry) longest() int64 { return max(q.most, q.tokens) }
 
 func or64(n, other int64) int64 {
 	if n > 0 {
@@ -97,7 +106,18 @@ func or64(n, other int64) int64 {
 	return other
 }
 
-// ask is the amount to reserve.
+// most is the amount to reserve: the most that a request can take.
+func (p plan) most(q *inquiry) amount {
+	output := p.output
+	if q.bound.loose {
+		output = max(output, p.unbounded)
+	}
+	output *= q.answers
+	prompt := float64(q.longest()) * most(p.worst, true)
+	return amount{requests: 1, tokens: q.longest() + output, cost: prompt + float64(output)*p.worst.Output/million}
+}
+
+// ask is the amount that a request probably takes, and has to fit.
 func (p plan) ask(q *inquiry) amount {
 	output := p.output * q.answers
 	return amount{requests: 1, tokens: q.tokens + output, cost: float64(q.tokens)*p.rate + float64(output)*p.row.Output/million}
@@ -150,11 +170,10 @@ func (l *ledger) try(api string, q *inquiry, p plan) (t *ticket, wait <-chan str
 		return nil, nil, spentFault(l.spent)
 	}
 	ask := p.ask(q)
-	over := l.over(ask)
-	if over != "" && l.reserved.requests > 0 {
+	if l.reserved.requests > 0 && l.over(p.most(q)) != "" {
 		return nil, l.wake, nil
 	}
-	if over != "" {
+	if over := l.over(ask); over != "" {
 		n := l.affordable(q, p)
 		shorter := p
 		shorter.output = n
@@ -162,13 +181,14 @@ func (l *ledger) try(api string, q *inquiry, p plan) (t *ticket, wait <-chan str
 			l.spend(over, q, ask)
 			return nil, nil, spentFault(l.spent)
 		}
-		p, ask = shorter, shorter.ask(q)
+		p = shorter
 		q.lower(n)
 	} else if l.metered() && q.bound.tokens == 0 && p.row.MaxOutput == 0 && q.canLower() {
 		q.lower(p.output) // or nobody knows how long the answer may be
 	}
-	l.reserved = l.reserved.plus(ask)
-	return &ticket{ledger: l, key: modelKey{api, q.model}, amount: ask, output: p.output * q.answers}, nil, nil
+	held := p.most(q)
+	l.reserved = l.reserved.plus(held)
+	return &ticket{ledger: l, key: modelKey{api, q.model}, amount: held, output: p.output * q.answers}, nil, nil
 }
 
 // over names the option that an amount does not fit, empty when it does.

@@ -237,6 +237,30 @@ func TestParallelRequestsKeepToTheBudget(t *testing.T) {
 	}
 }
 
+// TestManyPromptsThatAreLargerThanTheySeem: an upstream that finds a token in every byte, which no estimate expects. One answer may end over the
+// budget, not all that are under way.
+func TestManyPromptsThatAreLargerThanTheySeem(t *testing.T) {
+	const prompt, budget = 20_000, 100_000
+	text := `{"model":"claude-test","max_tokens":1,"messages":[{"role":"user","content":"` + strings.Repeat("xq", prompt/2) + `"}]}`
+	for name, budget := range map[string]wire.Budget{"tokens": {MaxTokens: budget}, "dollars": {MaxCostUSD: budget * 2 / million}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = fmt.Fprintf(w, `{"type":"message","usage":{"input_tokens":0,"cache_creation_input_tokens":%d,"cache_creation":{"ephemeral_1h_input_tokens":%[1]d},"output_tokens":1}}`, len(text))
+			}, func(c *Config) { c.Budget, c.Prices = budget, prices() })
+			var group sync.WaitGroup
+			for range 50 {
+				group.Go(func() { r.do("POST", "/anthropic/v1/messages", text) })
+			}
+			group.Wait()
+			u := r.Usage()
+			if u.Requests < 4 || u.Requests > 6 || r.Spent() == nil {
+				t.Errorf("%d requests of %d tokens were made, of which 5 nearly fit: %+v", u.Requests, len(text), u)
+			}
+		})
+	}
+}
+
 func TestUsageIsToldAndTheEndOfTheBudgetToo(t *testing.T) {
 	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"type":"message","usage":{"input_tokens":30,"output_tokens":3}}`)
