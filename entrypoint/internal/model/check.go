@@ -159,6 +159,17 @@ func fold(name string) (folded string, plain bool) {
 	return strings.ReplaceAll(strings.ToLower(name), "_", ""), true
 }
 
+// spelled refuses what says how much a request costs in another spelling than the vendor's. One server takes it for the same, another passes it over:
+// then the answer had no bound, or came in another way than it was counted.
+func (c *checker) spelled(fields map[string]node, names ...string) {
+	for _, name := range names {
+		folded, _ := fold(name)
+		if f, ok := fields[folded]; ok && !slices.Contains(names, f.name()) {
+			c.refuse("the field %q is spelled %q", clip(f.name()), name)
+		}
+	}
+}
+
 // only closes every field that is not in a list, nor set to null.
 func (c *checker) only(fields map[string]node, where string, names ...string) {
 	for name, f := range fields {

@@ -11,6 +11,7 @@ func (c *checker) anthropic(root node) {
 	c.only(f, "the request", "model", "messages", "system", "tools", "toolchoice", "maxtokens", "stream", "thinking", "metadata", "stopsequences",
 		"temperature", "topk", "topp", "servicetier", "contextmanagement", "outputconfig", "outputformat", "inferencegeo", "speed", "cachecontrol",
 		"diagnostics", "fallbacks", "fallbackcredittoken")
+	c.spelled(f, "model", "max_tokens", "stream")
 	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	c.limit(f["maxtokens"])
 	c.limitBy(root, `"max_tokens":%`)
@@ -40,9 +41,11 @@ func (c *checker) anthropicTool(tool node) {
 	if kind == "" || kind == "custom" {
 		return
 	}
-	// The client runs these; the search is among the tools of the request itself.
-	for _, prefix := range []string{"bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_"} {
-		if strings.HasPrefix(kind, prefix) {
+	// The client runs these, whose names end in a date: bash_code_execution would be another thing. The search is among the tools of the request
+	// itself.
+	const searchPrefix = "tool_search_tool_"
+	for _, prefix := range []string{"bash_", "text_editor_", "computer_", "memory_", searchPrefix} {
+		if rest, ok := strings.CutPrefix(kind, prefix); ok && (prefix == searchPrefix || strings.Trim(rest, "0123456789") == "") {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ func (c *checker) gemini(root node, depth int) {
 		names = append(names, "generatecontentrequest")
 	}
 	c.only(f, "the request", names...)
+	c.spelled(f, "generationConfig", "generation_config", "model")
 	if inner := f["generatecontentrequest"]; inner.kind() == '{' && depth == 0 {
 		c.gemini(inner, 1)
 	}
@@ -53,6 +54,7 @@ func (c *checker) generationConfig(root, config node) {
 	switch v := config.value(); v.kind {
 	case '{':
 		g := c.fields(config)
+		c.spelled(g, "maxOutputTokens", "max_output_tokens", "candidateCount", "candidate_count")
 		c.limit(g["maxoutputtokens"])
 		c.count(g["candidatecount"])
 		c.limitBy(config, limit)

@@ -9,6 +9,7 @@ func (c *checker) responses(root node) {
 		"streamoptions", "include", "promptcachekey", "promptcacheretention", "text", "metadata", "clientmetadata", "servicetier", "temperature",
 		"topp", "maxoutputtokens", "maxtoolcalls", "truncation", "user", "safetyidentifier", "toplogprobs", "contextmanagement", "previousresponseid",
 		"background")
+	c.spelled(f, "model", "max_output_tokens", "stream")
 	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	if c.q.kind == kindResponses { // compact knows no bound
 		c.limit(f["maxoutputtokens"])
@@ -115,10 +116,12 @@ func (c *checker) chat(root node) {
 		// of llama.cpp, vLLM, DeepSeek and others: how to draw words, how to fill in the template
 		"thinking", "enablethinking", "chattemplatekwargs", "topk", "minp", "repetitionpenalty", "repeatpenalty", "cacheprompt", "reasoningformat",
 		"includereasoning", "randomseed", "safeprompt", "promptmode")
+	c.spelled(f, "model", "max_tokens", "max_completion_tokens", "n", "stream", "stream_options")
 	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
 	c.limit(f["maxtokens"])
 	c.limit(f["maxcompletiontokens"])
 	c.limitBy(root, `"max_completion_tokens":%`)
+	c.q.bound.loose = f["maxtokens"].absent() // the newer name is not known to all
 	c.count(f["n"])
 	c.dearUnless(f["servicetier"], "auto", "default", "flex")
 	c.objects(f["tools"], "tools", func(t node) {
@@ -137,7 +140,9 @@ func (c *checker) wantUsage(options node) {
 	const want = `"include_usage":true`
 	switch {
 	case options.kind() == '{':
-		asked := c.fields(options)["includeusage"]
+		inner := c.fields(options)
+		c.spelled(inner, "include_usage")
+		asked := inner["includeusage"]
 		switch v := asked.value(); {
 		case v.kind == 0:
 			c.q.edits.list = append(c.q.edits.list, *insertion(options, want))

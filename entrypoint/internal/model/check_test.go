@@ -166,6 +166,15 @@ var refused = []struct {
 	{dialectCase{"too deep", kindChat, `{$,"metadata":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + `}`}, "too deeply", false},
 	{dialectCase{"a bound in words", kindChat, `{$,"messages":[],"max_tokens":"100000"}`}, "whole number", false},
 	{dialectCase{"a bound below nothing", kindChat, `{$,"messages":[],"max_tokens":-1}`}, "whole number", false},
+	{dialectCase{"a bound that only some know", kindChat, `{$,"messages":[],"maxTokens":1}`}, `spelled "max_tokens"`, false},
+	{dialectCase{"a bound in capitals", kindResponses, `{$,"MAX_OUTPUT_TOKENS":1}`}, `spelled "max_output_tokens"`, false},
+	{dialectCase{"a bound of another vendor's", kindResponses, `{$,"maxOutputTokens":1}`}, `spelled "max_output_tokens"`, false},
+	{dialectCase{"a bound in capitals, Google", kindGenerate, `{$,"contents":[],"generationConfig":{"MaxOutputTokens":1}}`}, `spelled "maxOutputTokens"`, false},
+	{dialectCase{"a configuration in capitals", kindGenerate, `{$,"contents":[],"GenerationConfig":{}}`}, `spelled "generationConfig"`, false},
+	{dialectCase{"a stream that is none", kindMessages, `{$,"messages":[],"Stream":true}`}, `spelled "stream"`, false},
+	{dialectCase{"usage that is not asked for", kindChat, `{$,"messages":[],"stream":true,"stream_options":{"includeUsage":true}}`}, `spelled "include_usage"`, false},
+	{dialectCase{"more answers than one", kindChat, `{$,"messages":[],"N":5}`}, `spelled "n"`, false},
+	{dialectCase{"a tool that begins like the client's", kindMessages, `{$,"messages":[],"tools":[{"type":"bash_code_execution_20250825","name":"x"}]}`}, "bash_code_execution", true},
 	{dialectCase{"very many answers", kindChat, `{$,"messages":[],"n":100000}`}, "number of answers", false},
 }
 
@@ -263,6 +272,39 @@ func TestLoweringABound(t *testing.T) {
 		if err != nil || string(got) != tt.want || q.edits.size() != int64(len(got)) {
 			t.Errorf("%s became %s, want %s", tt.body, got, tt.want)
 		}
+	}
+}
+
+func TestWhatABoundIsWorthIsKnown(t *testing.T) {
+	for body, loose := range map[string]bool{
+		`{$,"messages":[],"max_tokens":5}`: false, `{$,"messages":[],"max_completion_tokens":5}`: true, `{$,"messages":[]}`: true,
+	} {
+		q, f := dialectCase{"", kindChat, body}.inquire(false)
+		if f != nil || q.bound.loose != loose {
+			t.Errorf("%s: %+v, %v", body, q, f)
+		}
+		l := newLedger(wire.Budget{MaxTokens: 100_000}, nil)
+		if ticket, f := l.reserve(t.Context(), "a", q); f != nil || loose != (ticket.amount.tokens > usualOutput) {
+			t.Errorf("%s: %+v, %v", body, ticket, f)
+		}
+	}
+}
+
+// TestWhatDoesNotShowItsSizeIsTakenForLarge: a few bytes can be a thousand pages.
+func TestWhatDoesNotShowItsSizeIsTakenForLarge(t *testing.T) {
+	for _, c := range []dialectCase{
+		{"a document", kindMessages, `{$,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"Application/PDF","data":"JVBERi0="}}]}]}`},
+		{"a document as a URL", kindResponses, `{$,"input":[{"role":"user","content":[{"type":"input_file","file_data":"data:application/pdf;base64,JVBERi0="}]}]}`},
+		{"a document by its name", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"x.pdf","file_data":"JVBERi0="}}]}]}`},
+		{"sound", kindGenerate, `{$,"contents":[{"parts":[{"inlineData":{"mimeType":"audio/mp3","data":"JVBERi0="}}]}]}`},
+	} {
+		if q, f := c.inquire(false); f != nil || q.most < mostPerItem {
+			t.Errorf("%s: at most %d tokens, %v", c.name, q.most, f)
+		}
+	}
+	picture := dialectCase{"", kindMessages, `{$,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0="}}]}]}`}
+	if q, f := picture.inquire(false); f != nil || q.most > 10_000 {
+		t.Errorf("control: a picture: at most %d tokens, %v", q.most, f)
 	}
 }
 

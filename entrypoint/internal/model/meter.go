@@ -171,7 +171,7 @@ func (m *meter) close(whole bool, tokens, output int64) (c counts, estimated boo
 		c.input = tokens
 	}
 	shown := m.tally.shown()
-	if m.lost {
+	if m.lost || shown == 0 { // nothing was understood: an answer of another kind than its header says, or than the vendor sends
 		shown = m.passed
 	}
 	guess := estimateText(shown)

@@ -115,7 +115,13 @@ var answers = []struct {
 	},
 	{"a prompt that was refused", wire.Gemini, kindGenerate, jsonType, `{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":10}}`, counts{input: 10}, false},
 	{"numbers that cannot be", wire.OpenAI, kindResponses, jsonType, `{"usage":{"input_tokens":-5,"input_tokens_details":{"cached_tokens":60},"output_tokens":99999999999999}}`, counts{output: maxCount}, false},
-	{"no JSON", wire.OpenAI, kindResponses, "text/html", `<html>` + strings.Repeat(" ", 294), counts{input: 1000}, true},
+	{"no JSON", wire.OpenAI, kindResponses, "text/html", `<html>` + strings.Repeat(" ", 294), counts{input: 1000, output: 100}, true},
+	{
+		"a stream that is called something else", wire.OpenAI, kindResponses, "text/plain",
+		"data: {\"delta\":\"" + strings.Repeat("x", 2000) + "\"}\n\ndata: {\"delta\":\"" + strings.Repeat("x", 959) + "\"}\n\n",
+		counts{input: 1000, output: 1000},
+		true,
+	},
 }
 
 func measure(text string, d wire.Dialect, k kind, media string, step int) (counts, bool) {
