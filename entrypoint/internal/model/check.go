@@ -1,7 +1,6 @@
 package model
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"slices"
@@ -22,7 +21,7 @@ type inquiry struct {
 	most      int64  // that it can be
 	answers   int64  // to one question, as a rule 1
 	stream    bool   // the answer comes as it is made
-	longCache bool   // it may write a cache that is kept for an hour
+	longCache bool   // what it writes to the cache may be kept longer than usual
 	dear      string // what makes it cost more than the table's prices, if anything
 	hidden    string // what makes its prompt larger than what it sends, if anything
 }
@@ -79,7 +78,7 @@ func inquire(d wire.Dialect, k kind, id string, body []byte, open bool) (*inquir
 	if err != nil {
 		return nil, denied(http.StatusBadRequest, "the request's body cannot be checked: "+err.Error())
 	}
-	q := &inquiry{kind: k, model: id, edits: edits{text: body}, answers: 1, longCache: bytes.Contains(body, []byte(`"1h"`))}
+	q := &inquiry{kind: k, model: id, edits: edits{text: body}, answers: 1}
 	c := &checker{q: q, root: doc.root(), open: open}
 	if c.root.kind() != '{' {
 		return nil, denied(http.StatusBadRequest, "the request's body is not a JSON object")

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,7 @@ func (c *checker) anthropic(root node) {
 		"diagnostics", "fallbacks", "fallbackcredittoken")
 	c.spelled(f, "model", "max_tokens", "stream")
 	c.q.model, c.q.stream = f["model"].text(), f["stream"].isTrue()
+	c.q.longCache = bytes.Contains(c.q.edits.text, []byte(`"1h"`)) // at any block
 	c.limit(f["maxtokens"])
 	c.limitBy(root, `"max_tokens":%`)
 	c.floor(f["thinking"])

@@ -6,7 +6,7 @@ import "slices"
 func (c *checker) responses(root node) {
 	f := c.fields(root)
 	c.only(f, "the request", "model", "input", "instructions", "tools", "toolchoice", "paralleltoolcalls", "reasoning", "store", "stream",
-		"streamoptions", "include", "promptcachekey", "promptcacheretention", "text", "metadata", "clientmetadata", "servicetier", "temperature",
+		"streamoptions", "include", "promptcachekey", "promptcacheretention", "promptcacheoptions", "text", "metadata", "clientmetadata", "servicetier", "temperature",
 		"topp", "maxoutputtokens", "maxtoolcalls", "truncation", "user", "safetyidentifier", "toplogprobs", "contextmanagement", "previousresponseid",
 		"background")
 	c.spelled(f, "model", "max_output_tokens", "stream")
@@ -24,8 +24,15 @@ func (c *checker) responses(root node) {
 		}
 	}
 	c.dearUnless(f["servicetier"], "auto", "default", "flex")
+	c.cacheOptions(f["promptcacheoptions"])
 	c.objects(f["tools"], "tools", func(t node) { c.openaiTool(t, 0) })
 	c.objects(f["input"], "input content", c.item)
+}
+
+// cacheOptions: what is written to be kept longer than half an hour costs more.
+func (c *checker) cacheOptions(n node) {
+	ttl := c.fields(n)["ttl"]
+	c.q.longCache = !ttl.absent() && ttl.text() != "30m"
 }
 
 // item is one turn, call or result of a conversation.
@@ -112,7 +119,7 @@ func (c *checker) chat(root node) {
 	c.only(f, "the request", "model", "messages", "tools", "toolchoice", "functions", "functioncall", "paralleltoolcalls", "stream", "streamoptions",
 		"temperature", "topp", "n", "stop", "maxtokens", "maxcompletiontokens", "presencepenalty", "frequencypenalty", "logitbias", "logprobs",
 		"toplogprobs", "responseformat", "seed", "user", "safetyidentifier", "servicetier", "store", "metadata", "reasoningeffort", "reasoning",
-		"verbosity", "modalities", "audio", "prediction", "promptcachekey", "promptcacheretention", "usage",
+		"verbosity", "modalities", "audio", "prediction", "promptcachekey", "promptcacheretention", "promptcacheoptions", "usage",
 		// of llama.cpp, vLLM, DeepSeek and others: how to draw words, how to fill in the template
 		"thinking", "enablethinking", "chattemplatekwargs", "topk", "minp", "repetitionpenalty", "repeatpenalty", "cacheprompt", "reasoningformat",
 		"includereasoning", "randomseed", "safeprompt", "promptmode")
@@ -124,6 +131,7 @@ func (c *checker) chat(root node) {
 	c.q.bound.loose = f["maxtokens"].absent() // the newer name is not known to all
 	c.count(f["n"])
 	c.dearUnless(f["servicetier"], "auto", "default", "flex")
+	c.cacheOptions(f["promptcacheoptions"])
 	c.objects(f["tools"], "tools", func(t node) {
 		if kind := c.kindOf(c.fields(t)["type"]); kind != "function" && kind != "custom" {
 			c.close("the tool type " + quote(kind))

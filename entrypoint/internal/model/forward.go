@@ -137,6 +137,9 @@ func (x *exchange) pay(ctx context.Context, q *inquiry) *fault {
 		if left := x.r.Context().Err() != nil; x.answered/100 != 2 && !(x.answered == 0 && left) {
 			c, estimated = counts{}, false // the model said no, or nothing
 		}
+		if x.api.Dialect == wire.OpenAI && q.longCache { // which its usage does not tell
+			c.write, c.write1h = 0, c.write
+		}
 		t.settle(x.sent.Load(), c, estimated)
 	}()
 	return x.forward(ctx, &q.edits, m)

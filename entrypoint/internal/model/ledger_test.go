@@ -261,6 +261,24 @@ func TestManyPromptsThatAreLargerThanTheySeem(t *testing.T) {
 	}
 }
 
+// TestACacheThatIsKeptLongCostsMore: OpenAI's usage does not say for how long; the request does.
+func TestACacheThatIsKeptLongCostsMore(t *testing.T) {
+	price := []wire.Price{{Model: "gpt-test", Input: 1, CachedInput: 1, CacheWrite: 2, CacheWrite1h: 3, Output: 1}}
+	for options, want := range map[string]float64{``: 2, `,"prompt_cache_options":{"ttl":"30m"}`: 2, `,"prompt_cache_options":{"ttl":"12h"}`: 3} {
+		r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"usage":{"input_tokens":1000000,"input_tokens_details":{"cache_write_tokens":1000000}}}`)
+		}, func(c *Config) { c.Prices = price })
+		if got := r.do("POST", "/openai/v1/responses", `{"model":"gpt-test","input":"1h `+"\\\"1h\\\""+`"`+options+`}`); got.status != http.StatusOK {
+			t.Errorf("%s: %+v", options, got)
+		}
+		r.recorded(1)
+		if u := r.Usage(); math.Abs(u.CostUSD-want) > 1e-9 {
+			t.Errorf("%q costs %v, want %v", options, u.CostUSD, want)
+		}
+	}
+}
+
 func TestUsageIsToldAndTheEndOfTheBudgetToo(t *testing.T) {
 	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"type":"message","usage":{"input_tokens":30,"output_tokens":3}}`)

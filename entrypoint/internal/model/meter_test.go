@@ -85,6 +85,30 @@ var answers = []struct {
 		false,
 	},
 	{
+		"a response that was written to the cache", wire.OpenAI, kindResponses, jsonType,
+		`{"usage":{"input_tokens":100,"input_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},"output_tokens":20}}`,
+		counts{input: 100, cached: 60, write: 30, output: 20},
+		false,
+	},
+	{
+		"a chat that was written to the cache", wire.OpenAI, kindChat, jsonType,
+		`{"choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":100,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":90}}}`,
+		counts{input: 100, cached: 4, write: 90, output: 3},
+		false,
+	},
+	{
+		"a stream with the usage so far", wire.OpenAI, kindChat, eventStream,
+		`data: {"choices":[{"delta":{"content":"hi"}}],"usage":{"prompt_tokens":11,"completion_tokens":1}}` + "\n\n" + `data: {"choices":[{"delta":{"content":"."}}],"usage":{"prompt_tokens":11,"completion_tokens":2}}` + "\n\ndata: [DONE]\n\n",
+		counts{input: 11, output: 2},
+		false,
+	},
+	{
+		"half a stream with the usage so far", wire.OpenAI, kindChat, eventStream,
+		`data: {"choices":[{"delta":{"content":"` + strings.Repeat("x", 286) + `"}}],"usage":{"prompt_tokens":11,"completion_tokens":1}}` + "\n\n",
+		counts{input: 11, output: 100},
+		true,
+	},
+	{
 		"a stream of a chat", wire.OpenAI, kindChat, eventStream,
 		"data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}],\"usage\":null}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":3,\"total_tokens\":20}}\n\ndata: [DONE]\n\n",
 		counts{input: 11, output: 9},

@@ -98,6 +98,7 @@ type responsesUsage struct {
 	Output  int64 `json:"output_tokens"`
 	Details struct {
 		Cached int64 `json:"cached_tokens"`
+		Write  int64 `json:"cache_write_tokens"` // of models that charge for it
 	} `json:"input_tokens_details"`
 }
 
@@ -114,7 +115,7 @@ func (t *responsesTally) take(message []byte) {
 	t.bytes += int64(len(m.Delta) + len(m.Output))
 	for _, u := range []*responsesUsage{m.Usage, m.Response.Usage} {
 		if u != nil {
-			t.said, t.final = counts{input: u.Input, cached: u.Details.Cached, output: u.Output}, true
+			t.said, t.final = counts{input: u.Input, cached: u.Details.Cached, write: u.Details.Write, output: u.Output}, true
 		}
 	}
 }
@@ -125,6 +126,7 @@ func (t *responsesTally) shown() int64        { return t.bytes }
 // chatTally: a last chunk without choices has the usage, or every chunk the usage so far.
 type chatTally struct {
 	said  counts
+	any   bool
 	final bool
 	bytes int64
 }
@@ -137,23 +139,30 @@ func (t *chatTally) take(message []byte) {
 			Total      int64 `json:"total_tokens"`
 			Details    struct {
 				Cached int64 `json:"cached_tokens"`
+				Write  int64 `json:"cache_write_tokens"`
 			} `json:"prompt_tokens_details"`
 			Hit int64 `json:"prompt_cache_hit_tokens"` // DeepSeek
 		}
 		Choices []struct {
 			Delta, Message json.RawMessage
+			Finish         string `json:"finish_reason"`
 		}
+	}
+	if bytes.Equal(bytes.TrimSpace(message), []byte("[DONE]")) {
+		t.final = t.any
 	}
 	if !decode(message, &m) {
 		return
 	}
+	goesOn := false
 	for _, c := range m.Choices {
 		t.bytes += int64(len(c.Delta) + len(c.Message))
+		goesOn = goesOn || len(c.Delta) > 0 && c.Finish == ""
 	}
 	if u := m.Usage; u != nil {
 		// Some count what the model thought only in the total.
-		t.said = counts{input: u.Prompt, cached: max(u.Details.Cached, u.Hit), output: max(u.Completion, u.Total-u.Prompt)}
-		t.final = true
+		t.said = counts{input: u.Prompt, cached: max(u.Details.Cached, u.Hit), write: u.Details.Write, output: max(u.Completion, u.Total-u.Prompt)}
+		t.any, t.final = true, !goesOn
 	}
 }
 
