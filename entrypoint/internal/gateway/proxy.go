@@ -47,20 +47,21 @@ type proxy struct {
 
 	maxConns  int
 	handshake time.Duration
+	crowd     *crowd
 }
 
 func newProxy(p *policy.Policy, pool *pool, up *upstream, rec recorder, attr attributor) *proxy {
 	return &proxy{
 		policy: p, pool: pool, rec: rec, attr: attr,
 		dial: up.Dial, original: originalDst,
-		maxConns: maxConns, handshake: handshakeTime,
+		maxConns: maxConns, handshake: handshakeTime, crowd: newCrowd(),
 	}
 }
 
 // Serve takes connections until ctx ends (then nil) or ln fails. It closes ln and every connection, and returns after the last of
 // their events was recorded.
 func (p *proxy) Serve(ctx context.Context, ln *net.TCPListener) error {
-	return acceptAll(ctx, ln, p.maxConns, p.serve, p.refuseFull)
+	return acceptAll(ctx, ln, p.maxConns+spareConns, p.serve, p.refuseFull)
 }
 
 // target is where a connection of the agent's wants to go.
@@ -88,6 +89,11 @@ type attempt struct {
 }
 
 func (p *proxy) serve(ctx context.Context, conn *net.TCPConn) {
+	defer p.crowd.leave(conn)
+	if !p.crowd.enter(conn, p.maxConns) {
+		p.refuseFull(conn)
+		return
+	}
 	a := p.attempt(conn)
 	if a.verdict.Verdict == reports.Deny {
 		a.refuse()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -32,8 +33,9 @@ func (a *attempt) serveTLS(ctx context.Context) {
 }
 
 // readWithin gives the agent's next reads a deadline, 0 takes it away. A connection that has no deadlines is closed already, and
-// its reads say so.
+// its reads say so. While it has one it is silent, and may have to make room for others.
 func (a *attempt) readWithin(d time.Duration) {
+	a.crowd.waits(a.agent, d > 0)
 	var t time.Time
 	if d > 0 {
 		t = time.Now().Add(d)
@@ -46,6 +48,7 @@ func (a *attempt) readWithin(d time.Duration) {
 // serveTCP is a port that a rule names, where the server may speak first: bytes to the client flow at once. What the client says is
 // looked at before it is passed on: if it is TLS, it must carry the name.
 func (a *attempt) serveTCP(ctx context.Context) {
+	a.crowd.waits(a.agent, false)
 	a.forward(ctx, reports.LayerTCP, func(up duplex) error {
 		head, err := a.firstBytes()
 		if err != nil {
@@ -92,6 +95,8 @@ func (a *attempt) checkHello(hello clientHello, err error) (asked, reason string
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return "", fmt.Sprintf("no complete ClientHello within %s", a.handshake)
+	case errors.Is(err, net.ErrClosed):
+		return "", "ended in the middle of the ClientHello, to make room for others or because the run ends"
 	case errors.Is(err, errNotTLS), errors.Is(err, errHelloSize):
 		return "", err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

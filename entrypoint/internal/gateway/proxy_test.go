@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -330,4 +331,27 @@ func TestOwns(t *testing.T) {
 			t.Errorf("198.51.100.9 owns %q: %t", tt.host, got)
 		}
 	}
+}
+
+func TestProxyMakesRoomForThoseWhoSaySomething(t *testing.T) {
+	r := newRig(t, allowing, "allowed.example:443", func(p *proxy) { p.maxConns = 3 })
+	talks := r.connect(t)
+	send(t, talks, string(hello(serverNames("allowed.example"))))
+	up := r.accept(t)
+	expect(t, up, string(hello(serverNames("allowed.example"))))
+	const others = 200
+	for range others { // some are ended while they still connect
+		if conn, err := net.Dial("tcp", r.addr.String()); err == nil {
+			_, _ = conn.Write([]byte{tlsHandshake})
+			defer conn.Close()
+		}
+	}
+	late := r.connect(t)
+	send(t, late, string(hello(serverNames("allowed.example"))))
+	r.accept(t)
+	for range others - 2 { // each is on record, but for the two for whom there is still room
+		r.next(t)
+	}
+	send(t, up, "still there")
+	expect(t, talks, "still there")
 }
