@@ -1,8 +1,10 @@
 package model
 
 import (
+	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -305,6 +307,35 @@ func TestWhatDoesNotShowItsSizeIsTakenForLarge(t *testing.T) {
 	picture := dialectCase{"", kindMessages, `{$,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0="}}]}]}`}
 	if q, f := picture.inquire(false); f != nil || q.most > 10_000 {
 		t.Errorf("control: a picture: at most %d tokens, %v", q.most, f)
+	}
+}
+
+// TestALargeBodyIsNotCopied: a request has room for itself in the gateway's memory, not for another one.
+func TestALargeBodyIsNotCopied(t *testing.T) {
+	const size = 24 << 20
+	var names strings.Builder
+	for i := 0; names.Len() < size; i++ {
+		fmt.Fprintf(&names, `"%d%s":1,`, i, strings.Repeat("A_", 1000))
+	}
+	for name, body := range map[string]string{
+		"a name":           `{"model":"m","messages":[],"` + strings.Repeat(`\u0061`, size/6) + `":1}`,
+		"many names":       `{` + names.String() + `"model":"m","messages":[]}`,
+		"a model":          `{"messages":[],"model":"` + strings.Repeat(`a\n`, size/3) + `"}`,
+		"a type":           `{"model":"m","messages":[{"role":"user","content":[{"type":"` + strings.Repeat(`a\n`, size/3) + `"}]}]}`,
+		"a tier":           `{"model":"m","messages":[],"service_tier":"` + strings.Repeat(`a\n`, size/3) + `"}`,
+		"control: content": `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(`a\n`, size/3) + `"}]}`,
+	} {
+		text := []byte(body)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, f := inquire(wire.Anthropic, kindMessages, "", text, false)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > size {
+			t.Errorf("%s of %d MB took %d MB more", name, size>>20, took>>20)
+		}
+		if strings.HasPrefix(name, "control") && f != nil {
+			t.Errorf("%s: %s", name, f.reason)
+		}
 	}
 }
 

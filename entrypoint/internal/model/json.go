@@ -12,7 +12,8 @@ import (
 const (
 	maxDepth  = 512
 	maxValues = 1 << 19
-	maxFields = 1 << 16 // of one object
+	maxFields = 1 << 16  // of one object
+	maxNames  = 16 << 20 // bytes of the names of all fields: copies are made of them
 )
 
 // document is a JSON text with its shape: what stands where. Strings stay where they are.
@@ -36,7 +37,7 @@ type value struct {
 var (
 	errJSON      = errors.New("it is not valid JSON")
 	errDuplicate = errors.New("a name stands twice in one object")
-	errLimits    = errors.New("it is nested too deeply or has too many values")
+	errLimits    = errors.New("it is nested too deeply, has too many values or too long names")
 )
 
 // parse reads one JSON text.
@@ -58,6 +59,7 @@ func parse(text []byte) (*document, error) {
 type parser struct {
 	text   []byte
 	at     int
+	names  int // bytes of those so far
 	values []value
 }
 
@@ -129,6 +131,9 @@ func (p *parser) object(me, depth int) error {
 		key, keyTo, err := p.string(true)
 		if err != nil {
 			return err
+		}
+		if p.names += keyTo - key; p.names > maxNames {
+			return errLimits
 		}
 		if err := names.add(p.text[key:keyTo]); err != nil {
 			return err

@@ -38,7 +38,7 @@ func (n node) tree() any {
 		n.each(func(e node) { l = append(l, e.tree()) })
 		return l
 	case '"':
-		return n.text()
+		return unquote(n.raw())
 	case '0':
 		v := n.value()
 		return json.Number(n.doc.text[v.start:v.end])

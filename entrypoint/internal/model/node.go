@@ -38,10 +38,14 @@ func (n node) name() string {
 	return unquote(n.doc.text[v.key:v.keyTo])
 }
 
-// text is a string's, escapes resolved; empty for everything else.
+// text is a string's, escapes resolved; empty for everything else. Of one that is too long to be a word of the API's it is the beginning, which is no
+// such word either: a copy of all of it would be the agent's way to fill the gateway's memory.
 func (n node) text() string {
 	if n.kind() != '"' {
 		return ""
+	}
+	if len(n.raw()) > headBytes {
+		return n.head()
 	}
 	return unquote(n.raw())
 }
