@@ -109,8 +109,9 @@ func (c *claude) count(line claudeLine, s *story) {
 	if c.answers == nil || len(c.answers) > maxOpenSteps {
 		c.answers = map[string]string{}
 	}
-	if id := line.Message.ID; id == "" || c.answers[line.Parent] != id {
-		c.answers[line.Parent] = id
+	by, id := shortID(line.Parent), shortID(line.Message.ID)
+	if id == "" || c.answers[by] != id {
+		c.answers[by] = id
 		s.turns++
 	}
 }

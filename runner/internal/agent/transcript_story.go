@@ -105,12 +105,13 @@ func (s *story) begin(id string, step *reports.Step) {
 	if len(s.open) == maxOpenSteps { // calls that nobody answers
 		s.end(0)
 	}
-	s.open = append(s.open, openStep{id: id, begun: s.now, step: step})
+	s.open = append(s.open, openStep{id: shortID(id), begun: s.now, step: step})
 }
 
 // returned ends the call with this id, and reports whether there is one.
 func (s *story) returned(id, result string, failed bool) bool {
 	s.hush()
+	id = shortID(id)
 	i := slices.IndexFunc(s.open, func(o openStep) bool { return o.id == id })
 	if i < 0 {
 		return false
@@ -174,21 +175,28 @@ func (s *story) report() reports.Transcript {
 	return reports.Transcript{Turns: s.turns, Tools: s.tools, Final: final, Error: fault, Steps: steps, Omitted: s.omitted}
 }
 
-// cutText cuts s to n bytes, between two characters.
+// cutText cuts s to n bytes, between two characters. It is a copy: s may be a few letters between megabytes of spaces, which are not to be kept with
+// them.
 func cutText(s string, n int) (string, bool) {
 	if len(s) <= n {
-		return s, false
+		return strings.Clone(s), false
 	}
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return strings.Clone(s[:n]), true // not the whole line's memory with it
+	return strings.Clone(s[:n]), true
+}
+
+// shortID is what is kept of an id, which the agent may have made as long as a line.
+func shortID(id string) string {
+	id, _ = cutText(id, maxToolName)
+	return id
 }
 
 // cutMiddle cuts s to about n bytes and keeps both ends: what a command did stands first, why it failed last.
 func cutMiddle(s string, n int) (string, bool) {
 	if len(s) <= n {
-		return s, false
+		return strings.Clone(s), false
 	}
 	head, _ := cutText(s, n/2)
 	from := len(s) - n/2
@@ -200,11 +208,13 @@ func cutMiddle(s string, n int) (string, bool) {
 
 // has reports whether a call with this id is open.
 func (s *story) has(id string) bool {
+	id = shortID(id)
 	return slices.ContainsFunc(s.open, func(o openStep) bool { return o.id == id })
 }
 
 // amend says what an open call was called with, where that was not known before.
 func (s *story) amend(id, input string) {
+	id = shortID(id)
 	for _, o := range s.open {
 		if o.id == id && o.step.Input == "" {
 			o.step.Input, o.step.Cut = cutText(input, maxStepInput)

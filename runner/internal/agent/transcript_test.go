@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +207,35 @@ func TestStoriesAreBounded(t *testing.T) {
 	if open := len(tr.story.open); open != maxOpenSteps {
 		t.Errorf("%d are open", open)
 	}
+}
+
+// TestLongLinesAreNotKept: of what makes a line long nothing stays, neither in a text that is short without its spaces nor in an id.
+func TestLongLinesAreNotKept(t *testing.T) {
+	const size, lines = 1 << 20, 60
+	for name, line := range map[string]string{
+		"a text of spaces": `{"type":"item.completed","item":{"id":"%[1]d","type":"agent_message","text":"%[2]sx"}}`,
+		"an id":            `{"type":"item.started","item":{"id":"%[1]d%[2]s","type":"command_execution","command":"x"}}`,
+		"a result":         `{"type":"item.completed","item":{"id":"%[1]d","type":"command_execution","command":"x","aggregated_output":"%[2]sx"}}`,
+	} {
+		tr := NewTranscript("codex", noon, &watched{})
+		before := heap()
+		for i := range lines {
+			tr.Line(fmt.Appendf(nil, line, i, strings.Repeat(" ", size)), noon)
+		}
+		if kept := heap() - before; kept > 10*size {
+			t.Errorf("%s: %d MB are kept of %d", name, kept>>20, lines*size>>20)
+		}
+		if n := len(tr.Report().Steps); n != lines {
+			t.Errorf("%s: %d steps", name, n)
+		}
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestTextsAreCut(t *testing.T) {
