@@ -76,13 +76,21 @@ func (m *modelList) addUpstreams() {
 			err = errors.New("is given twice")
 		}
 		if err != nil {
-			name, value, _ := strings.Cut(entry, "=")
-			m.faults.add("--upstream", name+"="+redactURL(value), err)
+			m.faults.add("--upstream", redactUpstream(entry), err)
 			continue
 		}
 		served := m.find(api)
 		served.upstream, served.from = base, "--upstream"
 	}
+}
+
+// redactUpstream hides what may be a password or a key, also where the name was forgotten.
+func redactUpstream(entry string) string {
+	name, value, ok := strings.Cut(entry, "=")
+	if !ok || strings.ContainsAny(name, ":/@?") {
+		return redactURL(entry)
+	}
+	return name + "=" + redactURL(value)
 }
 
 // parseUpstream reads NAME=URL, and NAME=DIALECT+URL for an API that has no name of ours.

@@ -146,6 +146,9 @@ func redactURL(s string) string {
 	if u.User != nil {
 		u.User = url.UserPassword("xxxxx", "xxxxx")
 	}
+	if u.RawQuery != "" { // where some services have their key
+		u.RawQuery = "xxxxx"
+	}
 	return u.String()
 }
 

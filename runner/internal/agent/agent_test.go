@@ -149,7 +149,7 @@ func TestGeminiIsSetUpForAKeyOnlyWhereThereIsOne(t *testing.T) {
 }
 
 func TestEachAgentIsToldInItsOwnWay(t *testing.T) {
-	const notice = "two lines\nwith \"quotes\" and \\ and \u2028 <b>"
+	const notice = "two lines\nwith \"quotes\" and \\ and \u2028 <b> \x7f"
 	for name, told := range map[string]func(wire.AgentConfig, map[string]string) bool{
 		"claude": func(c wire.AgentConfig, _ map[string]string) bool {
 			i := slices.Index(c.Argv, "--append-system-prompt")
@@ -161,7 +161,8 @@ func TestEachAgentIsToldInItsOwnWay(t *testing.T) {
 				return false
 			}
 			var got string
-			return json.Unmarshal([]byte(strings.TrimPrefix(c.Argv[i], "developer_instructions=")), &got) == nil && got == notice
+			toml := strings.TrimPrefix(c.Argv[i], "developer_instructions=") // where no control character stands as it is (TOML 1.0, String)
+			return !strings.ContainsAny(toml, "\n\x7f") && json.Unmarshal([]byte(toml), &got) == nil && got == notice
 		},
 		"gemini": func(_ wire.AgentConfig, files map[string]string) bool {
 			return files[Home+"/.gemini/GEMINI.md"] == notice

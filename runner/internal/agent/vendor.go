@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
@@ -90,11 +91,11 @@ func geminiMemory(notice string) Extra {
 	return Extra{Files: map[string]string{Home + "/.gemini/GEMINI.md": notice}}
 }
 
-// tomlString quotes a text as a basic string of TOML, of which JSON's strings are a subset.
+// tomlString quotes a text as a basic string of TOML. JSON's strings are such, but for DEL, which TOML wants escaped.
 func tomlString(text string) string {
 	quoted, err := json.Marshal(text)
 	if err != nil {
 		panic(err) // a string always has a JSON form
 	}
-	return string(quoted)
+	return strings.ReplaceAll(string(quoted), "\x7f", `\u007f`)
 }
