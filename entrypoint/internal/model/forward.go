@@ -130,10 +130,14 @@ func (x *exchange) pay(ctx context.Context, q *inquiry) *fault {
 	m := newMeter(x.api.Dialect, x.kind, x.metered)
 	defer func() {
 		most := t.output
-		if x.answered == 0 && (q.stream || strings.HasSuffix(x.path, ":streamGenerateContent")) {
+		streams := q.stream || strings.HasSuffix(x.path, ":streamGenerateContent")
+		if x.answered == 0 && streams {
 			most = 0 // a stream that did not begin made nothing, however long it was waited for
 		}
 		c, estimated := m.close(x.whole, q.tokens, most)
+		if estimated && !x.whole && !streams {
+			c.output = most // an answer in one piece is made to its end, whoever still waits for it
+		}
 		if left := x.r.Context().Err() != nil; x.answered/100 != 2 && !(x.answered == 0 && left) {
 			c, estimated = counts{}, false // the model said no, or nothing
 		}
