@@ -182,5 +182,10 @@ func (m *meter) close(whole bool, tokens, output int64) (c counts, estimated boo
 	return c.bounded(), true
 }
 
+// maxElements bounds the elements of a message: each becomes a hundred bytes where lists are read, and 16 MB have room for millions.
+const maxElements = 1 << 18
+
 // decode reads a message as far as it is what is looked for; another one, or a broken one, says nothing.
-func decode(message []byte, v any) bool { return json.Unmarshal(message, v) == nil }
+func decode(message []byte, v any) bool {
+	return bytes.Count(message, []byte(",")) < maxElements && json.Unmarshal(message, v) == nil
+}

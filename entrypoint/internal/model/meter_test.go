@@ -2,6 +2,7 @@ package model
 
 import (
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -170,6 +171,30 @@ func TestUsageIsReadInEveryDialect(t *testing.T) {
 			if got, guessed := measure(a.text, a.dialect, a.kind, a.media, step); got != a.want || guessed != a.guessed {
 				t.Errorf("%s in steps of %d: %+v, guessed %v; want %+v", a.name, step, got, guessed, a.want)
 			}
+		}
+	}
+}
+
+// TestAnswersOfManyElementsAreNotUnfolded: what an upstream sends may not fill the gateway's memory either.
+func TestAnswersOfManyElementsAreNotUnfolded(t *testing.T) {
+	const size = 12 << 20
+	for _, c := range []struct {
+		name, before, element, after string
+		dialect                      wire.Dialect
+		kind                         kind
+	}{
+		{"choices", `{"choices":[`, `{},`, `{}]}`, wire.OpenAI, kindChat},
+		{"chunks", `[`, `{},`, `{}]`, wire.Gemini, kindGenerate},
+		{"turns", `{"usage":{"iterations":[`, `1,`, `1]}}`, wire.Anthropic, kindMessages},
+	} {
+		text := []byte(c.before + strings.Repeat(c.element, size/len(c.element)) + c.after)
+		tally := newTally(c.dialect, c.kind)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		tally.take(text)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > size {
+			t.Errorf("%s: %d MB took %d MB", c.name, size>>20, took>>20)
 		}
 	}
 }
