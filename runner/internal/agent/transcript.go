@@ -54,8 +54,32 @@ func (t *Transcript) Line(line []byte, now time.Time) bool {
 		return false
 	}
 	t.story.now = now
-	t.dialect.read(line, t.story)
+	if !crowded(line) {
+		t.dialect.read(line, t.story)
+	}
 	return true
+}
+
+// maxElements bounds the elements and fields of a line that is read. Each becomes up to 300 bytes, and a line has room for millions.
+const maxElements = 1 << 16
+
+// crowded reports whether valid JSON has more of them.
+func crowded(line []byte) bool {
+	if len(line) < maxElements {
+		return false
+	}
+	n, inString := 0, false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == '"':
+			inString = !inString
+		case c == '\\': // only in strings
+			i++
+		case c == ',' && !inString:
+			n++
+		}
+	}
+	return n >= maxElements
 }
 
 // Close ends the steps that are still open: the agent is gone.

@@ -231,6 +231,34 @@ func TestLongLinesAreNotKept(t *testing.T) {
 	}
 }
 
+// TestCrowdedLinesAreNotRead: a list of nothing takes two bytes an element in a line, and hundreds when it is read.
+func TestCrowdedLinesAreNotRead(t *testing.T) {
+	const size = 8 << 20
+	many := strings.Repeat("1,", size/2) + "1"
+	for name, c := range map[string]struct{ format, line string }{
+		"blocks":  {"claude", `{"type":"assistant","message":{"content":[` + many + `]}}`},
+		"changes": {"codex", `{"type":"item.completed","item":{"type":"file_change","changes":[` + many + `]}}`},
+		"tasks":   {"gemini", `{"type":"tool_use","tool_id":"1","parameters":{"todos":[` + many + `]}}`},
+	} {
+		line := []byte(c.line)
+		tr := NewTranscript(c.format, noon, &watched{})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if !tr.Line(line, noon) {
+			t.Errorf("%s: a line of JSON is not taken", name)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > size {
+			t.Errorf("%s: %d MB took %d MB", name, size>>20, took>>20)
+		}
+	}
+	commas := strings.Repeat(`,\",`, maxElements)
+	got, _ := read(t, "claude", `{"type":"assistant","message":{"content":[{"type":"text","text":"`+commas+`"}]}}`)
+	if len(got.Steps) != 1 {
+		t.Errorf("control: commas of a text: %d steps", len(got.Steps))
+	}
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
