@@ -255,8 +255,11 @@ func (c *checker) mediaOf(kind string, data node) {
 	for _, prefix := range []string{"image/", "audio/", "video/", "application/pdf"} {
 		if strings.HasPrefix(kind, prefix) && data.kind() == '"' {
 			c.mediaIn(data, prefix != "image/")
-			return
+			break
 		}
+	}
+	if strings.HasPrefix(kind, "audio/") {
+		c.q.dear = "sound" // up to three times that of text
 	}
 }
 

@@ -232,6 +232,7 @@ func TestWhatCostsMoreThanThePricesIsNoted(t *testing.T) {
 		{"", kindResponses, `{$,"service_tier":"priority"}`},
 		{"", kindChat, `{$,"messages":[],"service_tier":["priority"]}`},
 		{"", kindGenerate, `{$,"contents":[],"serviceTier":"priority"}`},
+		{"", kindGenerate, `{$,"contents":[{"parts":[{"inlineData":{"mimeType":"audio/mp3","data":"AAAA"}}]}]}`},
 	} {
 		if q, f := c.inquire(false); f != nil || q.dear == "" {
 			t.Errorf("%s: %+v %+v", c.body, q, f)
