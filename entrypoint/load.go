@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/yolo-run/yolo-run/entrypoint/internal/unpack"
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
@@ -14,6 +16,7 @@ import (
 // Load is the role of the loader container: it fills volumes from the archive on its standard input and says how much that was. It has no network and no
 // privilege: what it makes belongs to the agent because it runs as the agent's user. It returns the exit code.
 func Load(in io.Reader, out io.Writer) int {
+	unix.Umask(0o022) // Tar expects it
 	dirs := []string{wire.LoadDir}
 	if _, err := os.Lstat(wire.LoadTwin); err == nil { // no image has that: it is a mount
 		dirs = append(dirs, wire.LoadTwin)

@@ -40,6 +40,7 @@ func (l *layers) mounted() *wire.Layers {
 func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error {
 	defer r.phase("workspace")()
 	r.warnOfBorrowedObjects()
+	r.beats.Go(func() { _, _ = r.ws.Hidden(ctx) }) // the walk takes a while on a large tree: who needs it waits for what is left of it
 	mode, reason := r.chooseMode()
 	if mode == modeOverlay {
 		err := r.mountWorkspace(ctx, beating, r.ws.Root(), "")

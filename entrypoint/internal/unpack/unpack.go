@@ -39,8 +39,11 @@ const (
 	buffers   = 64
 )
 
+// umask has the bits that the process may not give to a new file, as [Tar] expects it: each call that a file needs less counts.
+const umask = 0o022
+
 // Tar writes the same archive into every folder, which must be empty. Names are relative, parents come before children, "./" is the folder itself: its mode
-// counts. Owners are whoever we are. That the archive is complete is the caller's to check: a stream that ends between two entries looks like the end.
+// counts. Owners are whoever we are; the umask must be 022. That the archive is complete is the caller's to check: a stream that ends between two entries looks like the end.
 func Tar(ctx context.Context, in io.Reader, dirs []string, limits Limits) (Stats, error) {
 	u := &unpacker{in: tar.NewReader(in), limits: limits, free: make(chan []byte, buffers)}
 	for range buffers {
@@ -204,14 +207,14 @@ func (u *unpacker) work(ctx context.Context) error {
 	return nil
 }
 
-// create makes a file that was not there. It is only readable by us until it is whole.
+// create makes a file that was not there.
 func create(r *os.Root, name string, mode fs.FileMode, modTime time.Time, fill func(*os.File) error) error {
-	f, err := r.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := r.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
 	}
 	err = fill(f)
-	if err == nil && mode != 0o600 {
+	if err == nil && mode&umask != 0 {
 		err = f.Chmod(mode)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/yolo-run/yolo-run/entrypoint/internal/unpack"
 )
 
@@ -50,6 +52,11 @@ func link(name, target string) tar.Header {
 }
 
 var roomy = unpack.Limits{Entries: 100, Bytes: 64 << 20}
+
+func TestMain(m *testing.M) {
+	unix.Umask(0o022)
+	os.Exit(m.Run())
+}
 
 func TestTarWritesATreeIntoEveryFolder(t *testing.T) {
 	t.Parallel()

@@ -148,6 +148,9 @@ type LoaderOptions struct {
 	Volumes  map[string]string // where each is mounted: its name
 }
 
+// loaderMemory is for what was written and waits for the disk, which counts as the container's: its own is 50 MB.
+const loaderMemory = 4 << 30
+
 // NewLoader creates the container that fills volumes from its standard input. It has no network and no capability: files belong to the agent because
 // it runs as the agent's user, to whom the folders must be given before it starts.
 func (e *Engine) NewLoader(ctx context.Context, o LoaderOptions) (*Container, error) {
@@ -161,7 +164,7 @@ func (e *Engine) NewLoader(ctx context.Context, o LoaderOptions) (*Container, er
 	return e.create(ctx, o.RunID, spec{
 		role: "loader", image: o.Image.ID, entrypoint: []string{"/entrypoint", "load"}, stdin: true,
 		user:    strconv.Itoa(o.UID) + ":" + strconv.Itoa(o.GID),
-		network: "none", mounts: mounts, memory: 256 << 20, pids: 64,
+		network: "none", mounts: mounts, memory: loaderMemory, pids: 64,
 	})
 }
 
