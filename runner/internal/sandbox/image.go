@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -34,8 +35,19 @@ func agentOf(res image.InspectResponse) Agent {
 	if res.Config == nil {
 		return Agent{}
 	}
-	labels := res.Config.Labels
-	return Agent{Name: labels["yolo-run.agent"], Version: labels["yolo-run.agent-version"], Libc: labels["yolo-run.libc"]}
+	return labelled(res.Config.Labels)
+}
+
+// labelled reads labels, which any image can have, and anything in them; reports show the version.
+func labelled(labels map[string]string) Agent {
+	word := regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$`)
+	label := func(name string) string {
+		if value := labels["yolo-run."+name]; word.MatchString(value) {
+			return value
+		}
+		return ""
+	}
+	return Agent{Name: label("agent"), Version: label("agent-version"), Libc: label("libc")}
 }
 
 // Pull says when an image is asked of its registry.
