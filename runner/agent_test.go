@@ -154,8 +154,8 @@ func TestTenRunsAtOnceDoNotMeet(t *testing.T) {
 
 func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 	needEngine(t)
-	large := filepath.Join(t.TempDir(), "large")
-	if err := os.WriteFile(large, make([]byte, 1<<20), 0o600); err != nil {
+	large, small := filepath.Join(t.TempDir(), "large"), filepath.Join(t.TempDir(), "small")
+	if err := errors.Join(os.WriteFile(large, make([]byte, 1<<20), 0o600), os.WriteFile(small, []byte("a-key-for-nothing"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -165,7 +165,9 @@ func TestFaultsBeforeTheStartSayWhatToDo(t *testing.T) {
 		usage     bool
 	}{
 		{"image", func(c *runner.Config) { c.Image = "yolo-run/missing:dev" }, "make images", false},
-		{"agent's image", func(c *runner.Config) { c.Agent = "codex" }, "--image", false},
+		{"agent's image", func(c *runner.Config) {
+			c.Agent, c.Image, c.Secrets = "codex", "yolo-run/codex:missing", []string{"OPENAI_API_KEY=file:" + small}
+		}, "make images AGENTS=codex", false},
 		{"never pulled", func(c *runner.Config) { c.Image, c.Pull = "registry.example/missing", "never" }, "--pull never", false},
 		{"foreign image", func(c *runner.Config) { c.Image = "somebody/missing" }, "registry", false},
 		{"platform", func(c *runner.Config) { c.Platform = "linux/s390x" }, "s390x", false},

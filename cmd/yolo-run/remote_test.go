@@ -39,7 +39,7 @@ func TestAnEngineBehindTLS(t *testing.T) {
 	run := func(address, certificates string) (int, string) {
 		workspace := t.TempDir()
 		cmd := exec.Command(program, "--workspace", workspace, "--out", filepath.Join(t.TempDir(), "out"), "--memory", "512m", "--", "sh", "-c", "echo made >made")
-		cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+address, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates, "XDG_STATE_HOME="+t.TempDir())
+		cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+address, "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH="+certificates, "XDG_STATE_HOME="+t.TempDir(), "NO_COLOR=1")
 		out, _ := cmd.CombinedOutput()
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
