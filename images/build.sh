@@ -60,6 +60,8 @@ agent_image() {
   local name=$1 dir=agents/${1%-musl} base=yolo-run/base:$VERSION libc package version
   read -r _ libc _ package _ < <(packages "$name")
   version=${package##*@}
+  # An argument of a build stands in the engine's history of its layers.
+  [[ ! ${npm_config_registry:-} =~ ://[^/]*@ ]] || die "npm_config_registry holds a password, which the engine would keep" "Name a registry that asks for none."
   [[ $libc != musl ]] || base=scratch
   context "$name" "$dir" "$here/agents/fetch.sh"
   { packages "$name" && grep '^npm ' "$here/agents/versions"; } >"$out/$name/packages"
