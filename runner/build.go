@@ -108,9 +108,7 @@ func (r *run) gatewayConfig() (wire.GatewayConfig, error) {
 	if cfg.Prices, err = agent.Prices(r.cfg.Prices); err != nil {
 		return wire.GatewayConfig{}, err
 	}
-	if r.cfg.UpstreamProxy != "none" {
-		cfg.UpstreamProxy = r.cfg.UpstreamProxy
-	}
+	cfg.UpstreamProxy, cfg.NoProxy = r.proxy.url, r.proxy.except
 	return cfg, nil
 }
 

@@ -129,9 +129,13 @@ func (d *doctor) workspace(ctx context.Context) {
 }
 
 func (d *doctor) proxy() {
-	text := "none"
-	if d.cfg.UpstreamProxy != "" {
-		text = redactURL(d.cfg.UpstreamProxy)
+	text := noProxy
+	proxy, err := d.cfg.upstreamProxy(thisHost())
+	switch {
+	case err != nil: // a run would go on without it
+		text = "not used: " + err.Error()
+	case proxy.url != "":
+		text = redactURL(proxy.url) + ", by " + proxy.from
 	}
 	d.check("upstream proxy", text, nil)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,16 +59,27 @@ type process struct {
 // launch starts the real command on a script. Runs that share a state folder know of each other.
 func launch(t *testing.T, state, script string, args ...string) *process {
 	t.Helper()
+	return launchIn(t, []string{"XDG_STATE_HOME=" + state}, script, args...)
+}
+
+// launchIn is launch with variables of the test's own. Without XDG_STATE_HOME among them the run has a state folder for itself.
+func launchIn(t *testing.T, env []string, script string, args ...string) *process {
+	t.Helper()
 	needEngine(t)
 	dir := t.TempDir()
-	p := &process{out: filepath.Join(dir, "out"), state: state}
+	p := &process{out: filepath.Join(dir, "out"), state: filepath.Join(dir, "state")}
+	for _, variable := range env {
+		if state, ok := strings.CutPrefix(variable, "XDG_STATE_HOME="); ok {
+			p.state = state
+		}
+	}
 	workspace := filepath.Join(dir, "ws")
 	if err := os.Mkdir(workspace, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	args = append([]string{"--agent", "shell", "--prompt", script, "--workspace", workspace, "--out", p.out, "--min-free-disk", "64m"}, args...)
 	p.Cmd = exec.CommandContext(context.WithoutCancel(t.Context()), yoloRun(t), args...)
-	p.Env = append(os.Environ(), "XDG_STATE_HOME="+p.state)
+	p.Env = slices.Concat(os.Environ(), env, []string{"XDG_STATE_HOME=" + p.state})
 	stderr, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

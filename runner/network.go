@@ -37,8 +37,8 @@ func (r *run) networkReport(summary *wire.Summary) reports.Network {
 		r.faults = append(r.faults, err)
 	}
 	network.Egress = r.cfg.Egress
-	if proxy := r.cfg.UpstreamProxy; proxy != "" && proxy != "none" {
-		network.Upstream = redactURL(proxy)
+	if r.proxy.url != "" {
+		network.Upstream = redactURL(r.proxy.url)
 	}
 	return network
 }

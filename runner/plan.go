@@ -167,8 +167,13 @@ func (c Config) planNetwork(spec policy.Spec) planNetwork {
 		Egress: string(spec.Egress), Allowed: spec.Allow, Denied: spec.Deny, Internal: spec.Internal,
 		Network: c.Network, DNS: c.DNS, CAFile: c.CAFile, Secrets: c.Secrets,
 	}
-	if c.UpstreamProxy != "" {
-		p.Proxy = redactURL(c.UpstreamProxy)
+	switch proxy, err := c.upstreamProxy(thisHost()); {
+	case err != nil:
+		p.Proxy = noProxy
+	case proxy.url != "":
+		p.Proxy = redactURL(proxy.url)
+	case c.UpstreamProxy != "":
+		p.Proxy = noProxy
 	}
 	return p
 }

@@ -66,6 +66,7 @@ func (r *run) prepareInput(ctx context.Context) error {
 	if err := r.prepareModels(); err != nil {
 		return err
 	}
+	r.proxy, r.proxyFault = r.cfg.upstreamProxy(thisHost())
 	if r.notice, err = r.cfg.noticeText(thisHost(), len(r.served) > 0); err != nil {
 		return &UsageError{Option: "--notice", Value: r.cfg.Notice, Err: err}
 	}
@@ -111,6 +112,19 @@ func (r *run) warnOfEnv() {
 			if _, isKey := api.Key(name); isKey {
 				r.log.Warn("the agent can read a key", "name", name, "instead", "--secret "+name+"=env:"+name)
 			}
+		}
+	}
+}
+
+// warnOfUploads names allowed hosts where data could be left for anybody, because the agent can bring an account of its own.
+func (r *run) warnOfUploads() {
+	spec, err := r.cfg.PolicySpec()
+	if err != nil || spec.Egress == policy.None {
+		return // Validate has passed it
+	}
+	for _, entry := range spec.Allow {
+		if kind := policy.Uploads(entry); kind != "" {
+			r.log.Warn("an allowed host takes uploads from anyone: data can leave by it", "host", entry, "kind", kind)
 		}
 	}
 }
@@ -181,6 +195,8 @@ func (r *run) prepareOutput() (err error) {
 		r.record = r.log
 	}
 	r.warnOfEnv()
+	r.warnOfUploads()
+	warnOfProxy(r.log, r.proxy, r.proxyFault)
 	r.sayModels()
 	r.events = reports.NewCollector(r.files.network)
 	r.live = newLiveView(r)

@@ -43,24 +43,26 @@ func Run(ctx context.Context, cfg Config, s Streams) (*reports.Report, error) {
 // run is one run. Its fields are set by the step that the comment names.
 type run struct {
 	// prepare
-	cfg      Config
-	id       string
-	streams  Streams
-	log      *slog.Logger
-	out      *output
-	files    *runFiles
-	started  time.Time
-	prompt   []byte // nil when there is none
-	notice   string // what the agent is told about the sandbox, empty for nothing
-	secrets  []string
-	served   []modelAPI
-	models   []wire.ModelAPI // the same with their keys, for the gateway's standard input alone
-	engine   *sandbox.Engine
-	state    *runState
-	ws       *workspace.Workspace
-	agent    agent.Agent
-	identity identity
-	images   images
+	cfg        Config
+	id         string
+	streams    Streams
+	log        *slog.Logger
+	out        *output
+	files      *runFiles
+	started    time.Time
+	prompt     []byte // nil when there is none
+	notice     string // what the agent is told about the sandbox, empty for nothing
+	secrets    []string
+	served     []modelAPI
+	models     []wire.ModelAPI // the same with their keys, for the gateway's standard input alone
+	proxy      upstreamProxy
+	proxyFault error // why that of the environment is not used
+	engine     *sandbox.Engine
+	state      *runState
+	ws         *workspace.Workspace
+	agent      agent.Agent
+	identity   identity
+	images     images
 	// agentFiles are nil where the image has the agent itself.
 	agentFiles   *agentFiles
 	agentVersion string // of the agent's program

@@ -81,7 +81,7 @@ func (c Config) validateNetwork(f *faults) {
 			f.add("--dns", server, err)
 		}
 	}
-	if c.UpstreamProxy != "" && c.UpstreamProxy != "none" {
+	if c.UpstreamProxy != "" && c.UpstreamProxy != noProxy {
 		if err := checkProxyURL(c.UpstreamProxy); err != nil {
 			f.add("--upstream-proxy", redactURL(c.UpstreamProxy), err)
 		}
@@ -122,19 +122,6 @@ func ParseResolver(s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, errors.New("cannot be a DNS server")
 	}
 	return server, nil
-}
-
-func checkProxyURL(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
-		return errors.New("must be http://[USER:PASSWORD@]HOST:PORT or none")
-	case u.Scheme != "http":
-		return errors.New("must begin with http://: the proxy itself is spoken to without TLS")
-	case (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "":
-		return errors.New("must end after the port")
-	}
-	return nil
 }
 
 // redactURL hides what could be a password. What does not parse as a URL is hidden whole.

@@ -35,7 +35,7 @@ func (a *app) policyCheckCommand() *cobra.Command {
 }
 
 func (a *app) policySuggestCommand() *cobra.Command {
-	return a.policyLogCommand("suggest", "Print the flags that would allow what was denied", a.policySuggest)
+	return a.policyLogCommand("suggest", "Print what would have to be allowed, as flags and for the action, with reasons", a.policySuggest)
 }
 
 // policyLogCommand is a verb that replays a network.jsonl against the policy of the flags.
@@ -182,33 +182,3 @@ func nameOf(d reports.Destination) string {
 	return fmt.Sprintf("%s:%d", name, d.Port)
 }
 
-// policySuggest prints the flags that would have to be added to the policy, each once, and says of the rest that no flag helps.
-func (a *app) policySuggest(spec policy.Spec, destinations []reports.Destination) error {
-	have := reports.Policy{
-		Egress: string(policy.Enforce), AllowedDomains: spec.Allow, DeniedDomains: spec.Deny, AllowedInternal: spec.Internal,
-	}
-	seen := map[string]bool{}
-	hopeless := 0
-	for _, d := range destinations {
-		if d.Verdict == reports.Allow {
-			continue
-		}
-		flag := render.Flag(have, d)
-		switch {
-		case flag == "":
-			hopeless++
-		case !seen[flag]:
-			seen[flag] = true
-			if _, err := fmt.Fprintln(a.streams.Out, flag); err != nil {
-				return err
-			}
-		}
-	}
-	if len(seen) == 0 && hopeless == 0 {
-		a.logger().Info("nothing was denied", "destinations", len(destinations))
-	}
-	if hopeless > 0 {
-		a.logger().Info("destinations that no flag would allow, or that this policy allows already", "count", hopeless)
-	}
-	return nil
-}

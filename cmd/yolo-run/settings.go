@@ -103,7 +103,7 @@ func networkSettings(c *runner.Config) []setting {
 		},
 		{
 			name: "upstream-proxy", group: g, meta: "URL|none", help: "proxy that allowed connections go through", dest: &c.UpstreamProxy,
-			shown: "none",
+			shown: "that of HTTPS_PROXY",
 		},
 		{name: "ca-file", group: g, meta: "FILE", help: "further certificates to trust, in PEM form", dest: &c.CAFile},
 	}

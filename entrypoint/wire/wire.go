@@ -51,6 +51,8 @@ type GatewayConfig struct {
 	CAPEM string `json:"caPem,omitempty"`
 	// UpstreamProxy is the proxy that allowed connections go through (http://user:password@host:port), empty for none.
 	UpstreamProxy string `json:"upstreamProxy,omitempty"`
+	// NoProxy is what is dialled directly all the same, in the form of the variable NO_PROXY.
+	NoProxy string `json:"noProxy,omitempty"`
 
 	// Models are the APIs that are served on loopback; none, and nothing listens.
 	Models []ModelAPI `json:"models,omitempty"`

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// searchTime bounds one search, in CPU time: a busy machine makes it late, not fruitless. searchWait is what a caller waits for it.
+	// searchTime bounds one search, in CPU time: a busy machine makes it late, not fruitless. searchWait is what a caller waits for it, and
+	// with it the client, whose socket must live until it is found.
 	searchTime = 20 * time.Millisecond
-	searchWait = 250 * time.Millisecond
+	searchWait = time.Second
 	// searchShare is the part of one CPU that searches may take in the long run, searchBurst how much may be saved up: an agent that
 	// floods the gateway loses the names of its processes in the report, not the report.
 	searchShare = 0.2
@@ -76,7 +77,7 @@ func threadTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Process implements attributor. It returns nil after a quarter of a second, or at once when too many wait.
+// Process implements attributor. It returns nil after a second, or at once when too many wait.
 func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.Process {
 	s := search{socket: socket{network, unmap(local), unmap(remote)}, reply: make(chan *reports.Process, 1)}
 	if network == "udp" {

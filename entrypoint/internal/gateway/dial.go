@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +52,24 @@ func parseProxy(s string) (*url.URL, error) {
 		return nil, errors.New("it names no host")
 	}
 	return proxy, nil
+}
+
+// bypass reads NoProxy, as every client that knows the variable does: names with their subdomains, addresses, ranges, ports, "*".
+func bypass(cfg upstreamConfig) func(*url.URL) (*url.URL, error) {
+	if cfg.Proxy == "" {
+		return nil
+	}
+	// Which proxy it would be is known: only whether there is one is asked.
+	return (&httpproxy.Config{HTTPSProxy: "http://proxy.invalid", NoProxy: cfg.NoProxy}).ProxyFunc()
+}
+
+// proxied reports whether a target is reached through the upstream proxy.
+func (u *upstream) proxied(to target) bool {
+	if u.proxyFor == nil {
+		return false
+	}
+	proxy, err := u.proxyFor(&url.URL{Scheme: "https", Host: to.String()})
+	return proxy != nil || err != nil
 }
 
 // dialProxy asks the upstream proxy for a tunnel to a target. The proxy's own address is the user's choice and is not checked.

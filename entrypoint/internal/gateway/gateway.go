@@ -210,7 +210,7 @@ func (g *gateway) prepare() error {
 	}
 	g.upstream = upstreamConfig{
 		Resolvers: servers, Mark: firewall.Mark, LookupSource: netip.MustParseAddr(firewall.LookupSource),
-		Policy: g.policy, Proxy: g.cfg.UpstreamProxy,
+		Policy: g.policy, Proxy: g.cfg.UpstreamProxy, NoProxy: g.cfg.NoProxy,
 	}
 	if len(servers) > 0 {
 		g.upstream.InternalResolver = servers[0]

@@ -41,9 +41,10 @@ func newModelDialer(cfg upstreamConfig) *modelDialer {
 func (d *modelDialer) dial(ctx context.Context, to model.Upstream) (net.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	found, lookupErr := d.lookup(ctx, to)
+	proxied := d.up.proxied(proxyTarget(to))
+	found, lookupErr := d.lookup(ctx, to, proxied)
 	addrs, err := d.check(to, found)
-	if d.up.cfg.Proxy != "" && (len(found) == 0 || err == nil && !slices.ContainsFunc(found, policy.Private)) {
+	if proxied && (len(found) == 0 || err == nil && !slices.ContainsFunc(found, policy.Private)) {
 		conn, err := d.up.dialProxy(ctx, proxyTarget(to))
 		if err != nil {
 			return nil, netip.AddrPort{}, err // not conn: a nil pointer in an interface is not nil
@@ -74,7 +75,7 @@ func proxyTarget(to model.Upstream) target {
 }
 
 // lookup finds the addresses of an upstream. Behind a proxy a name that is nobody's on the container network need not be known here.
-func (d *modelDialer) lookup(ctx context.Context, to model.Upstream) ([]netip.Addr, error) {
+func (d *modelDialer) lookup(ctx context.Context, to model.Upstream, proxied bool) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(to.Host); err == nil {
 		return []netip.Addr{addr.Unmap()}, nil
 	}
@@ -83,11 +84,11 @@ func (d *modelDialer) lookup(ctx context.Context, to model.Upstream) ([]netip.Ad
 		return nil, fmt.Errorf("host %q: %w", to.Host, err)
 	}
 	switch {
-	case to.Trusted && d.up.cfg.Proxy != "":
+	case to.Trusted && proxied:
 		return d.internal.lookup(ctx, name)
 	case to.Trusted:
 		return d.lookupBoth(ctx, name)
-	case d.up.cfg.Proxy != "":
+	case proxied:
 		return nil, nil
 	default:
 		return d.public.lookup(ctx, name)

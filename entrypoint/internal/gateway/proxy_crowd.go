@@ -16,9 +16,10 @@ type crowd struct {
 	open   int
 	silent *list.List // of *net.TCPConn, the longest first
 	places map[*net.TCPConn]*list.Element
+	ended  map[*net.TCPConn]bool // made room, and is on its way out
 }
 
-func newCrowd() *crowd { return &crowd{silent: list.New(), places: map[*net.TCPConn]*list.Element{}} }
+func newCrowd() *crowd { return &crowd{silent: list.New(), places: map[*net.TCPConn]*list.Element{}, ended: map[*net.TCPConn]bool{}} }
 
 // enter counts a connection, which is silent at first. Over the limit it ends another silent one; where there is none, it returns false.
 func (c *crowd) enter(conn *net.TCPConn, limit int) bool {
@@ -32,6 +33,7 @@ func (c *crowd) enter(conn *net.TCPConn, limit int) bool {
 		}
 		if other, ok := longest.Value.(*net.TCPConn); ok {
 			c.forget(other)
+			c.ended[other] = true
 			abort(other) // its own goroutine records it
 		}
 	}
@@ -45,6 +47,7 @@ func (c *crowd) leave(conn *net.TCPConn) {
 	defer c.mu.Unlock()
 	c.open--
 	c.forget(conn)
+	delete(c.ended, conn)
 }
 
 // waits says that a connection is silent from now on, or that it is no longer.
@@ -52,7 +55,7 @@ func (c *crowd) waits(conn *net.TCPConn, silent bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forget(conn)
-	if silent {
+	if silent && !c.ended[conn] {
 		c.places[conn] = c.silent.PushBack(conn)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ type upstreamConfig struct {
 	Own              []netip.Addr     // never dialled: the host's addresses, the next hop
 	Policy           *policy.Policy
 	Proxy            string         // URL of the HTTP proxy for what is allowed, empty for none; with a faulty one every dial fails
+	NoProxy          string         // what is dialled directly all the same
 	Roots            *x509.CertPool // trusted when Proxy is https; nil for the system's
 }
 
@@ -41,11 +43,12 @@ type upstream struct {
 	cfg      upstreamConfig
 	resolver *resolver
 	dialer   net.Dialer
+	proxyFor func(*url.URL) (*url.URL, error) // reads NoProxy; nil without a proxy
 }
 
 func newUpstream(cfg upstreamConfig) *upstream {
 	return &upstream{
-		cfg: cfg, resolver: newResolver(cfg),
+		cfg: cfg, resolver: newResolver(cfg), proxyFor: bypass(cfg),
 		dialer: net.Dialer{Timeout: connectTime, Control: markSocket(cfg.Mark)},
 	}
 }
@@ -68,7 +71,8 @@ func (e *refusedError) Error() string {
 // Dial connects to a target that was allowed, and returns the address that it dialled (none behind a proxy). The error is a
 // [*refusedError] when the policy refuses every address.
 func (u *upstream) Dial(ctx context.Context, to target) (duplex, netip.AddrPort, error) {
-	if u.cfg.Proxy != "" && !u.cfg.Policy.InternalName(to.name) {
+	internal := u.cfg.Policy.InternalName(to.name) || to.name == "" && policy.Private(to.dst.Addr())
+	if !internal && u.proxied(to) {
 		conn, err := u.dialProxy(ctx, to)
 		return conn, netip.AddrPort{}, err
 	}

@@ -255,3 +255,24 @@ func TestDialFailsWithAFaultyProxy(t *testing.T) {
 		}
 	}
 }
+
+func TestNoProxyIsReadAsEveryClientReadsIt(t *testing.T) {
+	u := newUpstream(upstreamConfig{Proxy: "http://proxy.example:3128", NoProxy: "direct.example, .sub.example,192.0.2.0/24,*.ports.example:8443"})
+	for host, want := range map[string]bool{
+		"direct.example:443": false, "a.direct.example:443": false, "a.sub.example:443": false, "ports.example:8443": true, "a.ports.example:8443": false,
+		"192.0.2.7:443": false, "sub.example:443": true, "other.example:443": true, "notdirect.example:443": true, "a.ports.example:443": true,
+		"198.51.100.1:443": true,
+	} {
+		name, port, _ := strings.Cut(host, ":")
+		to := target{name: name, dst: netip.MustParseAddrPort("198.18.0.1:" + port)}
+		if addr, err := netip.ParseAddrPort(host); err == nil {
+			to = target{dst: addr}
+		}
+		if got := u.proxied(to); got != want {
+			t.Errorf("%s goes through the proxy: %t, want %t", host, got, want)
+		}
+	}
+	if newUpstream(upstreamConfig{NoProxy: "direct.example"}).proxied(target{name: "other.example"}) {
+		t.Error("without a proxy something goes through one")
+	}
+}

@@ -1,0 +1,80 @@
+package runner_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner"
+)
+
+// caller is a kind of short-lived process that makes one denied attempt.
+type caller struct {
+	name    string
+	command string // %d is the number of the attempt
+	exe     string // what its executable ends in
+	layer   reports.Layer
+	where   string  // what the address or name of its attempts begins with
+	most    float64 // how many may go without a name, in percent
+}
+
+func callers() []caller {
+	return []caller{
+		{"curl", `curl -s -m 3 -o /dev/null http://198.51.100.101:$((10000 + %s))/`, "/curl", reports.LayerTCP, "198.51.100.101", 1},
+		{"dig", `dig +tries=1 +time=3 d%s.dig-attribution.test`, "/dig", reports.LayerDNS, ".dig-attribution.test", 1},
+		{"udp-waiting", `bash -c 'exec 3<>/dev/udp/198.51.100.103/'$((10000 + %s))'; printf x >&3; read -r -t 0.05 -u 3'`, "/bash", reports.LayerUDP, "198.51.100.103", 5},
+		// A sender that ends with its only packet is often gone before the kernel has told of it, and nothing holds it back.
+		{"udp", `bash -c 'printf x > /dev/udp/198.51.100.102/'$((10000 + %s))`, "/bash", reports.LayerUDP, "198.51.100.102", 100},
+	}
+}
+
+// misses has every caller run n times, one process after the other, and returns what share of the attempts the record gives no process.
+func misses(t testing.TB, n int) map[string]float64 {
+	t.Helper()
+	var script strings.Builder
+	for _, c := range callers() {
+		fmt.Fprintf(&script, "for i in $(seq %d); do "+c.command+"; done >/dev/null 2>&1\n", n, "$i")
+	}
+	r := try(t, script.String()+"true\n", online(needInternet(t)), func(cfg *runner.Config) { cfg.Timeout = cfg.Timeout * 5 })
+	r.want(t, reports.NoChanges)
+	rates := map[string]float64{}
+	for _, c := range callers() {
+		made, named := int64(0), int64(0)
+		for _, e := range r.find(reports.Deny, func(e reports.Event) bool {
+			return e.Layer == c.layer && (strings.HasPrefix(e.Addr, c.where) || strings.HasSuffix(e.Name, c.where))
+		}) {
+			made += e.Count
+			if e.Process == nil || e.Process.Exe == "" {
+				continue
+			}
+			named += e.Count
+			if !strings.HasSuffix(e.Process.Exe, c.exe) {
+				t.Errorf("an attempt of %s is on record as one of %+v", c.name, e.Process)
+			}
+		}
+		if made != int64(n) {
+			t.Errorf("control: %d attempts of %s are on record, want %d", made, c.name, n)
+		}
+		rates[c.name] = 100 * float64(int64(n)-named) / float64(n)
+		if rates[c.name] > c.most {
+			t.Errorf("%s: %.1f %% of the attempts have no process, want at most %.0f %%", c.name, rates[c.name], c.most)
+		}
+	}
+	return rates
+}
+
+// Every attempt names its process, however short-lived that is. A tenth of what BenchmarkAttribution makes; not beside other tests.
+func TestEveryAttemptNamesItsProcess(t *testing.T) {
+	t.Logf("without a process, in percent: %v", misses(t, 100))
+}
+
+// BenchmarkAttribution is a thousand attempts of each kind of process, in percent without a name.
+func BenchmarkAttribution(b *testing.B) {
+	for b.Loop() {
+		for name, value := range misses(b, 1000) {
+			b.ReportMetric(value, name+"-missed-%")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
