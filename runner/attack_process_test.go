@@ -23,7 +23,7 @@ func callers() []caller {
 	return []caller{
 		{"curl", `curl -s -m 3 -o /dev/null http://198.51.100.101:$((10000 + %s))/`, "/curl", reports.LayerTCP, "198.51.100.101", 1},
 		{"dig", `dig +tries=1 +time=3 d%s.dig-attribution.test`, "/dig", reports.LayerDNS, ".dig-attribution.test", 1},
-		{"udp-waiting", `bash -c 'exec 3<>/dev/udp/198.51.100.103/'$((10000 + %s))'; printf x >&3; read -r -t 0.05 -u 3'`, "/bash", reports.LayerUDP, "198.51.100.103", 5},
+		{"udp-waiting", `perl -MSocket -e 'socket(S,2,2,17); send(S,"x",0,pack_sockaddr_in(10000+'%s',inet_aton("198.51.100.103"))); select(undef,undef,undef,0.05)'`, "/perl", reports.LayerUDP, "198.51.100.103", 5},
 		// A sender that ends with its only packet is often gone before the kernel has told of it, and nothing holds it back.
 		{"udp", `bash -c 'printf x > /dev/udp/198.51.100.102/'$((10000 + %s))`, "/bash", reports.LayerUDP, "198.51.100.102", 100},
 	}

@@ -232,7 +232,7 @@ func removeInternet(ctx context.Context, engine *client.Client) error {
 
 func TestMain(m *testing.M) {
 	// What CI sets would colour the output and send outputs and summaries of the tests' runs to the job that runs the tests.
-	for _, name := range []string{"CI", "GITHUB_ACTIONS", "RUNNER_TEMP"} {
+	for _, name := range []string{"CI", "GITHUB_ACTIONS", "RUNNER_TEMP", "HTTPS_PROXY", "https_proxy"} {
 		_ = os.Unsetenv(name)
 	}
 	code := m.Run()

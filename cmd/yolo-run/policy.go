@@ -181,4 +181,3 @@ func nameOf(d reports.Destination) string {
 	}
 	return fmt.Sprintf("%s:%d", name, d.Port)
 }
-

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// spareConns are places over the bound, for connections that are on their way out.
-const spareConns = 128
+// spareConns are places over the bound, for connections that are on their way out: their processes may still be searched for.
+const spareConns = 512
 
 // crowd knows how many connections are open, and which of them wait for their client to say something. Silence costs an agent nothing, so
 // that it may not keep others out: when there are too many, the one that has been silent for longest goes.
@@ -19,7 +19,9 @@ type crowd struct {
 	ended  map[*net.TCPConn]bool // made room, and is on its way out
 }
 
-func newCrowd() *crowd { return &crowd{silent: list.New(), places: map[*net.TCPConn]*list.Element{}, ended: map[*net.TCPConn]bool{}} }
+func newCrowd() *crowd {
+	return &crowd{silent: list.New(), places: map[*net.TCPConn]*list.Element{}, ended: map[*net.TCPConn]bool{}}
+}
 
 // enter counts a connection, which is silent at first. Over the limit it ends another silent one; where there is none, it returns false.
 func (c *crowd) enter(conn *net.TCPConn, limit int) bool {
