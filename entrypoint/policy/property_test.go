@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/idna"
 	"pgregory.net/rapid"
 
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
@@ -135,6 +136,82 @@ func TestSpellingsOfANameGetOneVerdict(t *testing.T) {
 		other := string(spelling) + rapid.SampledFrom([]string{"", "."}).Draw(t, "dot")
 		if got, err := policy.Normalize(other); err != nil || got != host {
 			t.Fatalf("Normalize(%q) = %q, %v, want %q", other, got, err, host)
+		}
+	})
+}
+
+func TestNormalisationIsIdempotent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.OneOf(rapid.String(), name(), rapid.StringMatching(`[-a-zA-Z0-9._*:\[\]]{0,40}`)).Draw(t, "text")
+		once, err := policy.Normalize(s)
+		if err != nil {
+			return
+		}
+		if twice, err := policy.Normalize(once); err != nil || twice != once {
+			t.Fatalf("Normalize(%q) = %q, and of that %q, %v", s, once, twice, err)
+		}
+	})
+}
+
+// What people cannot tell apart are different letters: none of them is ever the name that it looks like, as itself or as its xn-- form.
+func TestLookAlikesNeverMatch(t *testing.T) {
+	alike := map[byte]string{
+		'a': "аɑａ", 'b': "Ьｂ", 'c': "сϲｃ", 'e': "еｅ", 'm': "ｍ", 'o': "оοо０", 'x': "хⅹ", '1': "lＩ", '.': "。．｡",
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		host := name().Draw(t, "host")
+		i := rapid.IntRange(0, len(host)-1).Draw(t, "where")
+		letters := []rune(alike[host[i]])
+		if len(letters) == 0 {
+			return
+		}
+		other := host[:i] + string(rapid.SampledFrom(letters).Draw(t, "letter")) + host[i+1:]
+		p, err := policy.Parse(policy.Spec{Allow: []string{host, "*." + host}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v := p.Connect(other, 443); v.Verdict != reports.Deny {
+			t.Fatalf("a rule for %s decides %s: %+v", host, other, v)
+		}
+		if v := p.Connect(host, 443); v.Verdict != reports.Allow {
+			t.Fatalf("control: a rule for %s does not allow it: %+v", host, v)
+		}
+		// The xn-- form of the whole, as a client would ask.
+		if ascii, err := idna.Lookup.ToASCII(other); err == nil && ascii != host && !strings.HasSuffix(ascii, "."+host) {
+			if v := p.Connect(ascii, 443); v.Verdict != reports.Deny {
+				t.Fatalf("a rule for %s decides %s, that is %s: %+v", host, ascii, other, v)
+			}
+		}
+	})
+}
+
+// The modes differ in what they make of a name that no entry allows, never in what an entry denies or in addresses that stay closed.
+func TestModesOpenNothingThatIsDenied(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := policy.Spec{
+			Egress: rapid.SampledFrom([]policy.Egress{policy.Enforce, policy.Audit, policy.None}).Draw(t, "egress"),
+			Allow:  rapid.SliceOfN(entry(), 0, 4).Draw(t, "allow"),
+			Deny:   rapid.SliceOfN(entry(), 1, 3).Draw(t, "deny"),
+		}
+		p, err := policy.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host, port := name().Draw(t, "host"), port().Draw(t, "port")
+		v := p.Connect(host, port).Verdict
+		denied := slices.ContainsFunc(s.Deny, func(e string) bool { return matches(e, host, port, nil) })
+		allowed := slices.ContainsFunc(s.Allow, func(e string) bool { return matches(e, host, port, []uint16{80, 443}) })
+		switch {
+		case s.Egress == policy.None && v != reports.Deny:
+			t.Fatalf("%+v: %s:%d is %s without any egress", s, host, port, v)
+		case s.Egress == policy.Enforce && (v == reports.Allow) != (allowed && !denied), v == reports.WouldDeny && s.Egress != policy.Audit:
+			t.Fatalf("%+v: %s:%d is %s", s, host, port, v)
+		case s.Egress == policy.Audit && v == reports.Allow && (denied || !allowed):
+			t.Fatalf("%+v: audit records %s:%d as allowed", s, host, port)
+		}
+		metadata := p.Resolved(host, netip.MustParseAddrPort("169.254.169.254:80"), nil).Verdict
+		if metadata != reports.Deny {
+			t.Fatalf("%+v: a metadata address is %s", s, metadata)
 		}
 	})
 }

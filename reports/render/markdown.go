@@ -64,6 +64,9 @@ func (p *page) errors(r *reports.Report) {
 }
 
 func (p *page) denials(m Model) {
+	if proxy := m.Report.Network.Upstream; proxy != "" {
+		p.line("Allowed connections went through the proxy " + Code(proxy) + ", which looked names up: their addresses were not checked.")
+	}
 	advice := newAdviser(m.Report.Policy)
 	for _, s := range []struct {
 		title   string
