@@ -64,10 +64,20 @@ try fd ls /proc/1/fd
 try entrypoint-write sh -c 'echo x > /.yolo-run/entrypoint'
 try resolv-write sh -c 'echo x > /etc/resolv.conf'
 cp /bin/bash /tmp/suid; chmod 4755 /tmp/suid; try setuid-other sh -c '[ "$(/tmp/suid -p -c "id -u")" = 0 ]'
+serving=$(for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/entrypoint gateway-serve $' && echo ${p#/proc/}; done)
+sed -n 's/^\(Cap[IPEA][a-z]*\|NoNewPrivs\|Seccomp\|Uid\|Gid\|Groups\):[[:space:]]*/serving \1: /p' /proc/$serving/status
+try kill-serving kill -9 $serving
+try stop-serving kill -STOP $serving
+for f in environ maps mem io syscall stack; do try serving-$f sh -c "head -c 1 /proc/$serving/$f | grep -q ."; done
+for f in fd map_files root cwd task/$serving/fd; do try serving-$f ls /proc/$serving/$f/; done
 try control-true true
 try control-proc cat /proc/self/environ
-python3 - <<'PY'
+try control-serving cat /proc/$serving/cmdline
+try control-maps sh -c 'head -c 1 /proc/self/maps | grep -q .'
+sleep 100 & try control-kill kill -9 $!
+SERVING=$serving python3 - <<'PY'
 import ctypes, errno, os
+serving = int(os.environ["SERVING"])
 libc = ctypes.CDLL(None, use_errno=True)
 def call(name, nr, *args):
     ctypes.set_errno(0)
@@ -84,8 +94,11 @@ call("userfaultfd", 323, 0)
 call("io_uring", 425, 8, ctypes.create_string_buffer(256))
 call("keyctl", 250, 0, -3, 0)
 call("ptrace-gateway", 101, 16, 1, 0, 0)
+call("ptrace-serving", 101, 16, serving, 0, 0)
+call("pidfd-getfd-serving", 438, libc.syscall(434, serving, 0), 3, 0)
 own = ctypes.create_string_buffer(1)
 read_memory("memory-gateway", 1, 0x400000)
+read_memory("memory-serving", serving, 0x400000)
 read_memory("control-memory", os.getpid(), ctypes.addressof(own))
 call("control-getpid", 39)
 PY
@@ -101,8 +114,17 @@ PY
 			t.Errorf("%s %s, want %s", name, result, want)
 		}
 	}
-	if got := strings.Count(r.agent, "="); got < 26 {
+	if got := strings.Count(r.agent, "="); got < 47 {
 		t.Errorf("only %d attempts were made", got)
+	}
+	// The process that holds the keys, as the kernel shows it to everybody.
+	for _, line := range []string{
+		"Uid: 64999\t64999\t64999\t64999", "Gid: 64999\t64999\t64999\t64999", "NoNewPrivs: 1", "Seccomp: 2",
+		"CapInh: 0000000000000000", "CapPrm: 0000000000000000", "CapEff: 0000000000000000", "CapAmb: 0000000000000000",
+	} {
+		if !strings.Contains(r.agent, "serving "+line+"\n") {
+			t.Errorf("the gateway's serving process has no %q", line)
+		}
 	}
 }
 

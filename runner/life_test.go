@@ -312,6 +312,40 @@ func TestAKilledGatewayEndsTheAgent(t *testing.T) {
 	}
 }
 
+func TestAKilledServingProcessEndsTheRunByName(t *testing.T) {
+	t.Parallel()
+	p := start(t, `echo work > file; echo up; while :; do sleep 0.1; done`)
+	id := p.runID(t)
+	// Its own user may do it: no other process has that user, so one is made. It dies with all the others.
+	out, err := exec.CommandContext(t.Context(), "docker", "run", "--rm", "--network", "none", "--pid", "container:yolo-run-"+id+"-gateway",
+		"--user", "64999:64999", baseImage(), "sh", "-c",
+		`for p in /proc/[0-9]*; do grep -qs gateway-serve $p/cmdline && [ "$(stat -c %u $p/fd)" = 0 ] && kill -9 ${p#/proc/}; done; sleep 10`).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 137 {
+		t.Fatalf("%v %s", err, out)
+	}
+	code, took := p.end(t)
+	rep := p.report(t)
+	if code != 125 || rep.Outcome != reports.Infrastructure {
+		t.Errorf("exit code %d, outcome %s, want 125 infrastructure", code, rep.Outcome)
+	}
+	const why = "the process that serves DNS, connections and models was killed by signal 9 (SIGKILL)"
+	if errs := strings.Join(rep.Errors, "\n"); !strings.Contains(errs, why) {
+		t.Errorf("errors %q, want %q among them", errs, why)
+	}
+	if took > 15*time.Second {
+		t.Errorf("the end took %s", took)
+	}
+	if rep.Network.Complete {
+		t.Error("the network's record calls itself complete without a summary")
+	}
+	if len(rep.Changes.Files) != 1 {
+		t.Errorf("what the agent had done is lost: %+v", rep.Changes.Files)
+	}
+	if left := remains(t, id, true); len(left) > 0 {
+		t.Errorf("left on the engine: %q", left)
+	}
+}
+
 func TestTheNextRunRemovesWhatADeadOneLeft(t *testing.T) {
 	t.Parallel()
 	dead := start(t, `echo up; while :; do sleep 0.1; done`)

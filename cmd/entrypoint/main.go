@@ -18,6 +18,8 @@ func main() {
 	switch role {
 	case "gateway":
 		os.Exit(entrypoint.Gateway(version, os.Stdin, os.Stdout))
+	case entrypoint.GatewayServeRole: // started by the gateway itself
+		os.Exit(entrypoint.GatewayServe())
 	case "agent":
 		os.Exit(entrypoint.Agent())
 	case "load":

@@ -47,16 +47,35 @@ func Undumpable() error {
 	return nil
 }
 
+// CheckStripped checks a process that was root and gave everything up: as [Check] does, but for the bounding set. Without CAP_SETPCAP it cannot be
+// emptied; with no_new_privs nothing comes out of it.
+func CheckStripped(uid, gid int) error {
+	s, err := ownStatus()
+	if err != nil {
+		return err
+	}
+	s.caps = slices.DeleteFunc(s.caps, func(set capSet) bool { return set.name == "CapBnd" })
+	return s.check(Want{UID: uid, GID: gid})
+}
+
 func checkStatus(w Want) error {
+	s, err := ownStatus()
+	if err != nil {
+		return err
+	}
+	return s.check(w)
+}
+
+func ownStatus() (status, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return fmt.Errorf("own status: %w", err)
+		return status{}, fmt.Errorf("own status: %w", err)
 	}
 	s, err := parseStatus(text)
 	if err != nil {
-		return fmt.Errorf("own status: %w", err)
+		return status{}, fmt.Errorf("own status: %w", err)
 	}
-	return s.check(w)
+	return s, nil
 }
 
 // check compares with the promise. Root is refused even if it was promised.

@@ -34,6 +34,7 @@ const (
 // (setfsuid); as root it sees those processes that are not dumpable, whose folders belong to root.
 type finder struct {
 	uid, gid int
+	skip     int // a process of the gateway's own, which may hold thousands of files
 	now      func() time.Time
 	cpu      func() time.Duration // that the searching thread has used
 	searches chan search
@@ -139,7 +140,7 @@ func (f *finder) find(s socket, deadline time.Duration) *reports.Process {
 	if inode == "" {
 		return nil
 	}
-	candidates := append(append([]int(nil), f.recent...), processes()...)
+	candidates := append(append([]int(nil), f.recent...), processes(f.skip)...)
 	var refused []int
 	pid := 0
 	f.as(f.uid, f.gid, func() { pid, refused = f.holder(candidates, inode, deadline) })

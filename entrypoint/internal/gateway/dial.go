@@ -14,31 +14,12 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
-	"syscall"
 
 	"golang.org/x/net/http/httpproxy"
-	"golang.org/x/sys/unix"
 )
 
 // maxConnectHeader bounds a proxy's answer to CONNECT.
 const maxConnectHeader = 16 << 10
-
-// markSocket marks a socket before its first packet: unmarked it would be redirected back to this gateway, or dropped.
-func markSocket(mark int) func(network, address string, c syscall.RawConn) error {
-	if mark == 0 {
-		return nil
-	}
-	return func(_, _ string, c syscall.RawConn) error {
-		var sockErr error
-		err := c.Control(func(fd uintptr) {
-			sockErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, mark) //nolint:gosec // a descriptor is an int
-		})
-		if err = errors.Join(err, sockErr); err != nil {
-			return fmt.Errorf("mark socket: %w", err)
-		}
-		return nil
-	}
-}
 
 func parseProxy(s string) (*url.URL, error) {
 	proxy, err := url.Parse(s)

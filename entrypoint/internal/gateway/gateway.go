@@ -1,24 +1,28 @@
 // Package gateway is the only way out of a run: DNS with synthetic addresses, a transparent TCP proxy that knows names, the models' APIs,
 // the life of the firewall beneath them, and the record of every decision.
 //
+// It is two processes. PID 1 ([Run]) has the rules, the refused packets, the search for processes and the record, and reads no byte of the network's
+// but the heads of refused packets. The other ([Serve]) reads what the agent and the world send it and holds the models' keys, with a user of its own,
+// undumpable and without any capability. Its sockets to the outside carry the firewall's mark, which takes CAP_NET_ADMIN to set; with that it
+// could change the rules as well, so PID 1 makes its sockets (mark.go; about 0.03 ms a connection). Whoever takes that process over reaches what
+// the gateway reaches and may lie about what it decides; the rules, their counters, the packets that they refused and the record behind it are
+// out of its reach, and a message that an honest process would not send ends the run.
+//
 // Invariant: the gateway says ready only after the rules were read back and the self-test met them; it never opens anything later, and
-// when it ends, for whatever reason, every process of the run ends with it, because it is PID 1 of their namespace.
+// when either process ends, for whatever reason, every process of the run ends with it, because PID 1 is that of their namespace.
 package gateway
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
-	"github.com/yolo-run/yolo-run/entrypoint/internal/model"
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/reports"
@@ -54,8 +58,16 @@ func at(stage string, err error) error {
 // Run is the gateway from its configuration on in to its summary on out; it returns the exit code of the process, 0 only after a
 // summary. Anything else is one fatal message and 1. It changes the network namespace of the process and refuses a host's.
 func Run(ctx context.Context, version string, in io.Reader, out io.Writer) int {
+	return runWith(ctx, version, []string{"/proc/self/exe", ServeRole}, in, out)
+}
+
+// ServeRole is the argument that the binary is started with to call [Serve].
+const ServeRole = "gateway-serve"
+
+// runWith is told what to start as the serving process.
+func runWith(ctx context.Context, version string, serving []string, in io.Reader, out io.Writer) int {
 	messages := wire.NewWriter(out)
-	err := run(ctx, version, wire.NewReader(in, wire.MaxConfigLine), messages)
+	err := run(ctx, version, serving, wire.NewReader(in, wire.MaxConfigLine), messages)
 	if err == nil {
 		return 0
 	}
@@ -82,7 +94,7 @@ func lastWord(messages *wire.Writer, err error) {
 }
 
 // run waits for the watchdog and for the gateway, whichever ends first. It does not wait for the other one: the process exits.
-func run(ctx context.Context, version string, requests *wire.Reader, messages *wire.Writer) error {
+func run(ctx context.Context, version string, serving []string, requests *wire.Reader, messages *wire.Writer) error {
 	cfg, err := readConfig(requests)
 	if err != nil {
 		return at("config", err)
@@ -97,7 +109,7 @@ func run(ctx context.Context, version string, requests *wire.Reader, messages *w
 		}
 		close(finish)
 	}()
-	go func() { ended <- serve(ctx, version, cfg, messages, finish) }()
+	go func() { ended <- supervise(ctx, version, serving, cfg, messages, finish) }()
 	select {
 	case err := <-ended:
 		return err
@@ -131,38 +143,38 @@ func readConfig(requests *wire.Reader) (*wire.GatewayConfig, error) {
 type gateway struct {
 	cfg      *wire.GatewayConfig
 	policy   *policy.Policy
+	serve    wire.ServeConfig
 	listen   *listeners
 	ledger   *ledger
 	finder   *finder
 	reaper   *reaper
+	child    *child
 	firewall *firewall.Firewall
 	packets  *packetLog
-	upstream upstreamConfig
-	models   *model.Server // nil when no model's API is served
 
 	baseline firewall.Counters // what the self-test cost
 }
 
-// serve is the gateway's story: listen, close, prove, say ready, serve until told to finish, sum up.
-func serve(ctx context.Context, version string, cfg *wire.GatewayConfig, messages *wire.Writer, finish <-chan struct{}) error {
-	g := &gateway{cfg: cfg, ledger: newLedger(messages.Send), finder: newFinder(cfg.AgentUID, cfg.AgentGID), reaper: new(reaper)}
+// supervise is the gateway's story: listen, start the process that serves, close, prove, say ready, record until told to finish, sum up.
+func supervise(ctx context.Context, version string, serving []string, cfg *wire.GatewayConfig, messages *wire.Writer, finish <-chan struct{}) error {
+	g := &gateway{cfg: cfg, ledger: newLedger(messages.Send), finder: newFinder(cfg.AgentUID, cfg.AgentGID), reaper: newReaper()}
 	setUp, cancel := context.WithTimeout(ctx, setUpTime)
 	defer cancel()
 	if err := g.prepare(); err != nil {
 		return at("config", err)
 	}
-	var err error
-	if g.models, err = g.newModels(); err != nil {
-		return at("config", err)
+	_, stopReaper := background(ctx, func(ctx context.Context) error { g.reaper.run(ctx); return nil })
+	defer stopReaper()
+	if err := g.start(serving); err != nil {
+		return err
 	}
-	if g.listen, err = listenAll(g.models != nil); err != nil {
-		return at("listen", err)
-	}
+	defer g.child.close()
 	if err := g.close(setUp); err != nil {
 		return err
 	}
-	services, stop := g.start(ctx)
-	defer stop()
+	if err := g.child.waitReady(setUp); err != nil {
+		return at("run", err)
+	}
 	checks, err := g.prove(setUp)
 	if err != nil {
 		return at("self-test", err)
@@ -173,22 +185,16 @@ func serve(ctx context.Context, version string, cfg *wire.GatewayConfig, message
 	}
 	records, stopRecords := background(ctx, g.records(messages)...)
 	defer stopRecords()
-	models, stopModels := background(ctx, g.serveModels)
-	defer stopModels()
 	select {
 	case <-finish:
-	case err := <-services:
+	case err := <-g.child.ended:
 		return at("run", err)
 	case err := <-records:
-		return at("run", err)
-	case err := <-models:
 		return at("run", err)
 	case err := <-g.packets.log.Failed():
 		return at("nflog", err)
 	}
-	stop()
-	stopModels()
-	if err := errors.Join(<-services, <-models); err != nil {
+	if err := g.child.finish(); err != nil {
 		return at("run", err)
 	}
 	return at("summary", g.sumUp(ctx, messages, stopRecords, records))
@@ -208,15 +214,12 @@ func (g *gateway) prepare() error {
 	if err != nil {
 		return err
 	}
-	g.upstream = upstreamConfig{
-		Resolvers: servers, Mark: firewall.Mark, LookupSource: netip.MustParseAddr(firewall.LookupSource),
-		Policy: g.policy, Proxy: g.cfg.UpstreamProxy, NoProxy: g.cfg.NoProxy,
-	}
+	g.serve = wire.ServeConfig{GatewayConfig: *g.cfg, Resolvers: servers}
 	if len(servers) > 0 {
-		g.upstream.InternalResolver = servers[0]
+		g.serve.InternalResolver = servers[0]
 	}
 	if len(g.cfg.DNS) > 0 {
-		if g.upstream.Resolvers, err = parseServers(g.cfg.DNS); err != nil {
+		if g.serve.Resolvers, err = parseServers(g.cfg.DNS); err != nil {
 			return err
 		}
 	}
@@ -225,25 +228,30 @@ func (g *gateway) prepare() error {
 		if err != nil {
 			return fmt.Errorf("address of the host: %w", err)
 		}
-		g.upstream.Own = append(g.upstream.Own, addr)
+		g.serve.Own = append(g.serve.Own, addr)
 	}
 	if around.nextHop.IsValid() {
-		g.upstream.Own = append(g.upstream.Own, around.nextHop)
+		g.serve.Own = append(g.serve.Own, around.nextHop)
 	}
-	g.upstream.Roots, err = roots(g.cfg.CAPEM)
-	return err
+	return nil
 }
 
-// roots are the image's certificates, which are Debian's, and those of the user.
-func roots(pem string) (*x509.CertPool, error) {
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
+// start opens the listeners and starts the process that serves them. The rules come after it: they cost much more time, and it uses theirs.
+func (g *gateway) start(serving []string) error {
+	var err error
+	if g.listen, err = listenAll(len(g.cfg.Models) > 0); err != nil {
+		return at("listen", err)
 	}
-	if pem != "" && !pool.AppendCertsFromPEM([]byte(pem)) {
-		return nil, errors.New("no certificate in caPem")
+	defer g.listen.close()
+	if g.child, err = startChild(g, serving); err != nil {
+		return at("run", fmt.Errorf("start %s: %w", servingProcess, err))
 	}
-	return pool, nil
+	g.finder.skip = g.child.process.Pid
+	if err := g.child.configure(g.serve); err != nil {
+		g.child.close()
+		return at("config", err)
+	}
+	return nil
 }
 
 // close applies the rules and subscribes to what they refuse.
@@ -258,21 +266,6 @@ func (g *gateway) close(ctx context.Context) error {
 	}
 	g.packets, err = listenPackets(g.ledger, g.finder)
 	return at("nflog", err)
-}
-
-// start runs DNS, proxy and the reaper of orphans until stop is called.
-func (g *gateway) start(ctx context.Context) (ended <-chan error, stop context.CancelFunc) {
-	pool := newPool(maxNames)
-	resolve := newDNS(g.policy, pool, g.ledger, g.finder)
-	connect := newProxy(g.policy, pool, newUpstream(g.upstream), g.ledger, g.finder)
-	services := []func(context.Context) error{
-		func(ctx context.Context) error { return resolve.Serve(ctx, g.listen.dnsUDP, g.listen.dnsTCP) },
-		func(ctx context.Context) error { return connect.Serve(ctx, g.listen.proxy) },
-	}
-	if os.Getpid() == 1 {
-		services = append(services, func(ctx context.Context) error { g.reaper.run(ctx); return nil })
-	}
-	return background(ctx, services...)
 }
 
 // prove makes the self-test and takes the counters behind it: its attempts are nobody's.
@@ -312,7 +305,7 @@ func (g *gateway) ready(version string, checks []reports.Check) wire.Ready {
 	if g.listen.model != nil {
 		r.ModelAddr = g.listen.model.Addr().String()
 	}
-	for _, server := range g.upstream.Resolvers {
+	for _, server := range g.serve.Resolvers {
 		r.Resolvers = append(r.Resolvers, server.String())
 	}
 	return r
@@ -320,9 +313,9 @@ func (g *gateway) ready(version string, checks []reports.Check) wire.Ready {
 
 // records are the services that write messages.
 func (g *gateway) records(messages *wire.Writer) []func(context.Context) error {
-	services := []func(context.Context) error{g.ledger.run}
-	if g.models != nil {
-		services = append(services, func(ctx context.Context) error { return g.reportModels(ctx, messages.Send) })
+	services := []func(context.Context) error{
+		g.ledger.run,
+		func(ctx context.Context) error { return g.child.models.report(ctx, messages.Send) },
 	}
 	if g.cfg.MinFreeDiskBytes > 0 {
 		services = append(services, func(ctx context.Context) error {
@@ -365,10 +358,7 @@ func (g *gateway) sumUp(ctx context.Context, messages *wire.Writer, stopRecords 
 		return err
 	}
 	summary.Stray, summary.RulesIntact = counters.Stray-g.baseline.Stray, intact
-	summary.Usage = reports.Usage{Models: []reports.ModelUsage{}}
-	if g.models != nil {
-		summary.Usage = g.models.Usage()
-	}
+	summary.Usage, _ = g.child.models.said()
 	return messages.Send(wire.GatewayMessage{Type: wire.TypeSummary, Summary: &summary})
 }
 

@@ -163,6 +163,34 @@ func listenPlainTCP(addr netip.AddrPort) (*net.TCPListener, error) {
 // localOf is the address of one of our own sockets.
 func localOf(a net.Addr) netip.AddrPort { return netip.MustParseAddrPort(a.String()) }
 
+// files are duplicates, in the order of the serving process's descriptors.
+func (l *listeners) files() ([]*os.File, error) {
+	all := []interface{ File() (*os.File, error) }{l.dnsUDP, l.dnsTCP, l.proxy}
+	if l.model != nil {
+		all = append(all, l.model)
+	}
+	var files []*os.File
+	for _, ln := range all {
+		file, err := ln.File()
+		if err != nil {
+			closeAll(files)
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// close leaves the listeners to the process that they were given to: each connection would wake both. Addresses stay known.
+func (l *listeners) close() {
+	for _, ln := range []io.Closer{l.dnsUDP, l.dnsTCP, l.proxy} {
+		_ = ln.Close()
+	}
+	if l.model != nil {
+		_ = l.model.Close()
+	}
+}
+
 func (l *listeners) ports() firewall.Config {
 	return firewall.Config{DNSPort: localOf(l.dnsUDP.LocalAddr()).Port(), ProxyPort: localOf(l.proxy.Addr()).Port(), Synthetic: synthetic()}
 }

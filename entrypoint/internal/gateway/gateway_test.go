@@ -20,7 +20,7 @@ import (
 
 // running is a gateway in this process's own network namespace, as the runner sees it.
 type running struct {
-	t        *testing.T
+	t        testing.TB
 	in       *io.PipeWriter
 	messages chan wire.GatewayMessage
 	exit     chan int
@@ -34,13 +34,18 @@ func testGatewayConfig(allow ...string) wire.GatewayConfig {
 	}
 }
 
-func startGateway(t *testing.T, cfg wire.GatewayConfig) *running {
+func startGateway(t testing.TB, cfg wire.GatewayConfig) *running {
+	t.Helper()
+	return startGatewayServedBy(t, cfg, []string{"/proc/self/exe", ServeRole})
+}
+
+func startGatewayServedBy(t testing.TB, cfg wire.GatewayConfig, serving []string) *running {
 	t.Helper()
 	in, stdin := io.Pipe()
 	stdout, out := io.Pipe()
 	g := &running{t: t, in: stdin, messages: make(chan wire.GatewayMessage, 1024), exit: make(chan int, 1)}
 	go func() {
-		code := Run(context.WithoutCancel(t.Context()), "test", in, out)
+		code := runWith(context.WithoutCancel(t.Context()), "test", serving, in, out)
 		_ = out.Close()
 		g.exit <- code
 	}()
@@ -181,7 +186,7 @@ func TestARunOfTheGateway(t *testing.T) {
 }
 
 // echo answers on a listener until the test ends.
-func echo(t *testing.T, addr string) {
+func echo(t testing.TB, addr string) {
 	l, err := net.Listen("tcp4", addr)
 	if err != nil {
 		t.Error(err)

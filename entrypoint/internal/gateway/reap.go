@@ -10,12 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaper collects the orphans that PID 1 inherits: zombies count against the agent's PID limit.
+// reaper collects the orphans that PID 1 inherits: zombies count against the agent's PID limit. It also waits for the one process of our own that
+// stays.
 //
 // wait4(-1) would also take the exit codes of this process's own children from os/exec. So the two never overlap: own children are
 // started and waited for inside exec, and nothing is reaped meanwhile.
 type reaper struct {
-	mu sync.Mutex
+	all bool // as PID 1 does; else only the process of our own
+
+	mu     sync.Mutex
+	own    int // its PID
+	status chan unix.WaitStatus
+}
+
+func newReaper() *reaper {
+	return &reaper{all: os.Getpid() == 1, status: make(chan unix.WaitStatus, 1)}
 }
 
 // exec runs fn, which may start children and must have waited for all of them when it returns.
@@ -25,7 +34,18 @@ func (r *reaper) exec(fn func() error) error {
 	return fn()
 }
 
-// run reaps until ctx ends. It only may run in PID 1.
+// keep starts the process of our own and leaves waiting to the reaper: status delivers how it ended.
+func (r *reaper) keep(start func() (*os.Process, error)) (*os.Process, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	process, err := start()
+	if err == nil {
+		r.own = process.Pid
+	}
+	return process, err
+}
+
+// run reaps until ctx ends.
 func (r *reaper) run(ctx context.Context) {
 	died := make(chan os.Signal, 1) // one is enough: signals merge, and reap takes all that are dead
 	signal.Notify(died, unix.SIGCHLD)
@@ -44,8 +64,13 @@ func (r *reaper) run(ctx context.Context) {
 func (r *reaper) reap() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for n := 0; ; {
-		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+	which := -1
+	if !r.all {
+		which = r.own
+	}
+	for n := 0; which != 0; {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(which, &status, unix.WNOHANG, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil || pid == 0: // no children, or none that is dead
@@ -53,5 +78,13 @@ func (r *reaper) reap() int {
 		default:
 			n++
 		}
+		if pid > 0 && pid == r.own {
+			r.own = 0 // the number may be given to another process now
+			r.status <- status
+			if !r.all {
+				return n
+			}
+		}
 	}
+	return 0
 }

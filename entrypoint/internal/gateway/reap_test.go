@@ -17,7 +17,8 @@ func TestOrphansAreReapedAndExitCodesAreNot(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	r := new(reaper)
+	r := newReaper()
+	r.all = true
 	const orphans = 50
 	err := r.exec(func() error {
 		return exec.Command("sh", "-c", "i=0; while [ $i -lt 50 ]; do (true &); i=$((i+1)); done").Run()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -103,7 +104,7 @@ func (l *ledger) take(e entry) {
 	if e.Time.IsZero() {
 		e.Time = l.now()
 	}
-	e.Name, e.Path, e.Reason = clip(e.Name), clip(e.Path), clip(e.Reason)
+	e.Event = bounded(e.Event)
 	e.Count = max(e.Count, 1)
 	select {
 	case l.queue <- e:
@@ -209,7 +210,35 @@ func clip(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
-	return strings.ToValidUTF8(s[:maxText], "") + "…"
+	const more = "…"
+	return strings.ToValidUTF8(s[:maxText-len(more)], "") + more // clipped once, it stays
+}
+
+// bounded clips all text of an event.
+func bounded(e reports.Event) reports.Event {
+	for _, s := range []*string{&e.Proto, &e.Name, &e.QType, &e.Addr, &e.Rule, &e.Reason, &e.Method, &e.Path} {
+		*s = clip(*s)
+	}
+	if e.Process == nil {
+		return e
+	}
+	p := *e.Process // others may have it too
+	p.Exe, p.Cmdline = clip(p.Exe), clip(p.Cmdline)
+	if p.Parents = p.Parents[:min(len(p.Parents), maxParents)]; slices.ContainsFunc(p.Parents, func(s string) bool { return len(s) > maxText }) {
+		p.Parents = slices.Clone(p.Parents)
+		for i, s := range p.Parents {
+			p.Parents[i] = clip(s)
+		}
+	}
+	e.Process = &p
+	return e
+}
+
+// lose takes decisions that another process had no room for.
+func (l *ledger) lose(lost wire.ServeLost) {
+	l.dropped[index(reports.Allow)].Add(lost.Allowed)
+	l.dropped[index(reports.WouldDeny)].Add(lost.WouldDeny)
+	l.dropped[index(reports.Deny)].Add(lost.Denied)
 }
 
 // keyOf leaves the type of an address question out: a client asks for A and AAAA of one name at once, and that is one attempt.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -28,7 +29,7 @@ type resolver struct {
 	policy   *policy.Policy
 	public   []netip.AddrPort
 	internal netip.AddrPort
-	mark     int
+	control  func(network, address string, c syscall.RawConn) error
 	source   netip.Addr
 	cache    *answerCache
 	timeout  time.Duration
@@ -37,7 +38,7 @@ type resolver struct {
 func newResolver(cfg upstreamConfig) *resolver {
 	return &resolver{
 		policy: cfg.Policy, public: cfg.Resolvers, internal: cfg.InternalResolver,
-		mark: cfg.Mark, source: cfg.LookupSource,
+		control: cfg.Control, source: cfg.LookupSource,
 		cache: newAnswerCache(maxCached), timeout: lookupTime,
 	}
 }
@@ -142,7 +143,7 @@ func (r *resolver) exchange(ctx context.Context, network string, server netip.Ad
 // dialer binds lookups at a resolver on loopback to the address that the firewall keeps for them: from any other, the agent could
 // take the resolver's place. Everywhere else the kernel chooses address and port.
 func (r *resolver) dialer(network string, server netip.AddrPort) *net.Dialer {
-	d := &net.Dialer{Control: markSocket(r.mark)}
+	d := &net.Dialer{Control: r.control}
 	if !server.Addr().IsLoopback() || !r.source.IsValid() {
 		return d
 	}

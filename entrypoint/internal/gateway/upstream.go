@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
@@ -26,13 +27,14 @@ const (
 type upstreamConfig struct {
 	Resolvers        []netip.AddrPort // asked for public names, in this order
 	InternalResolver netip.AddrPort   // asked for names of the policy's Internal entries: the network's own
-	Mark             int              // SO_MARK of every socket; 0 sets none
-	LookupSource     netip.Addr       // local address of lookups at a resolver on loopback
-	Own              []netip.Addr     // never dialled: the host's addresses, the next hop
-	Policy           *policy.Policy
-	Proxy            string         // URL of the HTTP proxy for what is allowed, empty for none; with a faulty one every dial fails
-	NoProxy          string         // what is dialled directly all the same
-	Roots            *x509.CertPool // trusted when Proxy is https; nil for the system's
+	// Control marks every socket before its first packet; nil marks none.
+	Control      func(network, address string, c syscall.RawConn) error
+	LookupSource netip.Addr   // local address of lookups at a resolver on loopback
+	Own          []netip.Addr // never dialled: the host's addresses, the next hop
+	Policy       *policy.Policy
+	Proxy        string         // URL of the HTTP proxy for what is allowed, empty for none; with a faulty one every dial fails
+	NoProxy      string         // what is dialled directly all the same
+	Roots        *x509.CertPool // trusted when Proxy is https; nil for the system's
 }
 
 // upstream resolves and dials what was allowed.
@@ -49,7 +51,7 @@ type upstream struct {
 func newUpstream(cfg upstreamConfig) *upstream {
 	return &upstream{
 		cfg: cfg, resolver: newResolver(cfg), proxyFor: bypass(cfg),
-		dialer: net.Dialer{Timeout: connectTime, Control: markSocket(cfg.Mark)},
+		dialer: net.Dialer{Timeout: connectTime, Control: cfg.Control},
 	}
 }
 
