@@ -19,7 +19,7 @@ import (
 func (r *run) buildCopy(ctx, beating context.Context, reason string) error {
 	r.rep.Workspace.Mode, r.rep.Workspace.ModeReason = modeCopy, reason
 	r.log.Info("copying the workspace", "reason", reason)
-	if !r.engine.Facts().Rootless { // whose kernel refuses redirect_dir
+	if r.canMountOverlay() {
 		volumes, err := r.copyWorkspace(ctx, "lower")
 		if err != nil {
 			return fmt.Errorf("copy the workspace: %w", err)
@@ -50,7 +50,7 @@ func (r *run) copyWorkspace(ctx context.Context, roles ...string) (_ []sandbox.V
 	var volumes []sandbox.Volume
 	var folders []string
 	for i, role := range roles {
-		volume, err := r.engine.Volume(ctx, r.id, role)
+		volume, err := r.engine.Volume(ctx, r.id, role, r.identity.owner())
 		if err != nil {
 			return nil, err
 		}

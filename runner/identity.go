@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
 )
 
 // fallbackID is the agent's user where neither the host's user nor the workspace's owner will do.
@@ -11,6 +13,8 @@ const fallbackID = 1000
 
 // identity is who the agent is inside: never 0.
 type identity struct{ uid, gid int }
+
+func (i identity) owner() sandbox.Owner { return sandbox.Owner{UID: i.uid, GID: i.gid} }
 
 // chooseIdentity returns --user, else the host's user and its primary group. An ID of 0, or the group that owns the engine's socket, gives
 // way to the workspace's owner and group, and those to 1000 or the next: with that group the agent could use the engine where its socket

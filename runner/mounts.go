@@ -47,11 +47,11 @@ func (r *run) mounts(ctx context.Context) ([]sandbox.Mount, error) {
 }
 
 func (r *run) overlayMount(ctx context.Context, i int, source string) (string, error) {
-	upper, err := r.engine.Volume(ctx, r.id, fmt.Sprintf("mount%d-upper", i))
+	upper, err := r.engine.Volume(ctx, r.id, fmt.Sprintf("mount%d-upper", i), r.identity.owner())
 	if err != nil {
 		return "", err
 	}
-	work, err := r.engine.Volume(ctx, r.id, fmt.Sprintf("mount%d-work", i))
+	work, err := r.engine.Volume(ctx, r.id, fmt.Sprintf("mount%d-work", i), r.identity.owner())
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,6 @@
 package runner_test
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/moby/moby/client"
@@ -71,11 +70,13 @@ func (n internet) onBridge(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := res.Container.NetworkSettings.Networks["bridge"].IPAddress
-	if addr == (netip.Addr{}) {
-		t.Fatal("the test's internet has no address on the default bridge")
+	for name, endpoint := range res.Container.NetworkSettings.Networks {
+		if name != n.network && endpoint.IPAddress.IsValid() { // Podman has another name for it
+			return endpoint.IPAddress.String()
+		}
 	}
-	return addr.String()
+	t.Fatal("the test's internet has no address on the default bridge")
+	return ""
 }
 
 // A service on the run's own network is reached by the name that the network knows it by, on the port that was allowed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -84,11 +85,27 @@ func (r *run) chooseMode() (mode, reason string) {
 		return modeCopy, "the engine maps users to others"
 	case facts.Desktop:
 		return modeCopy, "the engine runs in a virtual machine"
+	case facts.Podman && isEmpty(r.ws.Root()):
+		return modeCopy, podmanEmpty
 	}
 	if reason := r.ws.Unsuitable(r.identity.uid, r.identity.gid); reason != "" && r.cfg.WorkspaceMode == modeAuto {
 		return modeCopy, reason
 	}
 	return modeOverlay, ""
+}
+
+// podmanEmpty is why an empty workspace has no overlay on Podman, which gives a mounted volume that is empty to the first container's user.
+const podmanEmpty = "Podman would give an empty overlay to root"
+
+// canMountOverlay says whether it makes sense to try an overlay over the copy.
+func (r *run) canMountOverlay() bool {
+	facts := r.engine.Facts()
+	return !facts.Rootless && !(facts.Podman && isEmpty(r.ws.Root())) // a rootless one's kernel refuses redirect_dir
+}
+
+func isEmpty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
 }
 
 // maxEntrypoint bounds the binary that the agent's container is given, in bytes.
@@ -98,11 +115,11 @@ const maxEntrypoint = 128 << 20
 func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the workspace took too long to mount"))
 	defer cancel()
-	upper, err := r.engine.Volume(ctx, r.id, "upper")
+	upper, err := r.engine.Volume(ctx, r.id, "upper", r.identity.owner())
 	if err != nil {
 		return err
 	}
-	work, err := r.engine.Volume(ctx, r.id, "work")
+	work, err := r.engine.Volume(ctx, r.id, "work", r.identity.owner())
 	if err != nil {
 		return err
 	}

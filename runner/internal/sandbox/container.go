@@ -21,6 +21,7 @@ type Container struct {
 	role string
 
 	engine  *Engine
+	mounted []string // the targets of its mounts
 	library testcontainers.Container
 	conn    *client.HijackedResponse
 	waiter  client.ContainerWaitResult
@@ -35,10 +36,11 @@ type Exit struct {
 
 // create makes a container through testcontainers and checks that what came out is what was asked for.
 func (e *Engine) create(ctx context.Context, runID string, s spec) (*Container, error) {
-	security, err := securityOptions()
+	security, release, err := e.securityOptions()
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	library, err := e.provider.CreateContainer(ctx, testcontainers.ContainerRequest{
 		Name:          objectName(runID, s.role),
 		Image:         s.image,
@@ -52,8 +54,11 @@ func (e *Engine) create(ctx context.Context, runID string, s spec) (*Container, 
 		return nil, fmt.Errorf("create %s container: %w", s.role, err)
 	}
 	c := &Container{ID: library.GetContainerID(), role: s.role, engine: e, library: library}
+	for _, m := range s.mounts {
+		c.mounted = append(c.mounted, m.Target)
+	}
 	if err == nil {
-		err = c.inspect(ctx, s)
+		err = c.inspect(ctx, s, security)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create %s container: %w", s.role, err), c.Remove(context.WithoutCancel(ctx)))
@@ -144,6 +149,13 @@ func (c *Container) Kill(ctx context.Context, signal string) error {
 
 // PutArchive extracts a tar stream, owners included, at a folder of the container, which need not run.
 func (c *Container) PutArchive(ctx context.Context, dir string, archive io.Reader) error {
+	if c.engine.facts.Podman && dir == "/" {
+		return c.putByMount(ctx, archive)
+	}
+	return c.put(ctx, dir, archive)
+}
+
+func (c *Container) put(ctx context.Context, dir string, archive io.Reader) error {
 	_, err := c.engine.client.CopyToContainer(ctx, c.ID, client.CopyToContainerOptions{
 		DestinationPath: dir, Content: archive, AllowOverwriteDirWithFile: true, // CopyUIDGID would give all to the container's user
 	})

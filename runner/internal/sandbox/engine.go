@@ -13,10 +13,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/moby/moby/api/types/system"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	tclog "github.com/testcontainers/testcontainers-go/log"
@@ -46,6 +48,7 @@ type Facts struct {
 	UserNSRemap bool // containers' root is another user on the host
 	Desktop     bool // the engine runs in a virtual machine of its own
 	Seccomp     bool
+	Podman      bool   // the engine is Podman's Docker-compatible service
 	Remote      bool   // the engine is reached over the network: it cannot see our files
 	Socket      string // path of the engine's socket, empty for a remote one
 }
@@ -207,12 +210,23 @@ func (e *Engine) ask(ctx context.Context) error {
 		Memory: info.MemTotal, CPUs: info.NCPU,
 		Desktop: strings.Contains(info.OperatingSystem, "Docker Desktop"),
 	}
+	if e.facts.Podman, err = e.isPodman(ctx); err != nil {
+		return err
+	}
 	for _, option := range info.SecurityOptions {
 		e.facts.Rootless = e.facts.Rootless || strings.Contains(option, "name=rootless")
 		e.facts.UserNSRemap = e.facts.UserNSRemap || strings.Contains(option, "name=userns")
 		e.facts.Seccomp = e.facts.Seccomp || strings.Contains(option, "name=seccomp")
 	}
 	return nil
+}
+
+func (e *Engine) isPodman(ctx context.Context) (bool, error) {
+	version, err := e.client.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return false, fmt.Errorf("ask the engine at %s for its version: %w", e.host, err)
+	}
+	return slices.ContainsFunc(version.Components, func(c system.ComponentVersion) bool { return c.Name == "Podman Engine" }), nil
 }
 
 // drain reads what is left of a response and closes it, so that its connection can serve again.

@@ -14,7 +14,7 @@ import (
 
 // inspect compares the created container with what was asked for. The library falls back to another network in silence, an image brings a user, a
 // health check and volumes, an engine ignores what it does not know: here all of it becomes an error, before anything runs.
-func (c *Container) inspect(ctx context.Context, s spec) error {
+func (c *Container) inspect(ctx context.Context, s spec, security []string) error {
 	got, err := c.library.Inspect(ctx)
 	if err != nil {
 		return fmt.Errorf("inspect: %w", err)
@@ -23,6 +23,9 @@ func (c *Container) inspect(ctx context.Context, s spec) error {
 		return errors.New("inspect: the engine's answer has no configuration")
 	}
 	h := got.HostConfig
+	if c.engine.facts.Podman {
+		fromPodman(h, got.NetworkSettings, s)
+	}
 	var faults []error
 	check := func(what string, ok bool) {
 		if !ok {
@@ -38,8 +41,8 @@ func (c *Container) inspect(ctx context.Context, s spec) error {
 	check("IPC namespace", h.IpcMode == "private")
 	check("user namespace", h.UsernsMode == "")
 	check("privileges", !h.Privileged && len(h.GroupAdd) == 0 && len(h.Devices) == 0 && len(h.Binds) == 0)
-	check("capabilities", slices.Equal(h.CapDrop, []string{"ALL"}) && sameCapabilities(h.CapAdd, s.capAdd))
-	check("security options", hasSecurity(h.SecurityOpt))
+	check("capabilities", slices.Equal(h.CapDrop, []string{"ALL"}) && slices.Equal(capabilities(h.CapAdd), capabilities(s.capAdd)))
+	check("security options", hasSecurity(h.SecurityOpt, security))
 	check("port", len(h.PortBindings) == 0 && !h.PublishAllPorts)
 	check("read-only root", h.ReadonlyRootfs == s.readOnly)
 	check("memory limit", h.Memory == s.memory)
@@ -48,26 +51,26 @@ func (c *Container) inspect(ctx context.Context, s spec) error {
 	return errors.Join(faults...)
 }
 
-// sameCapabilities compares two lists; engines answer with or without the prefix CAP_.
-func sameCapabilities(got, want []string) bool {
-	normal := func(list []string) []string {
-		out := make([]string, 0, len(list))
-		for _, name := range list {
-			out = append(out, "CAP_"+strings.TrimPrefix(strings.ToUpper(name), "CAP_"))
-		}
-		slices.Sort(out)
-		return out
+// capabilities sorts a list and gives every name its prefix; engines answer with or without it.
+func capabilities(list []string) []string {
+	out := make([]string, 0, len(list))
+	for _, name := range list {
+		out = append(out, "CAP_"+strings.TrimPrefix(strings.ToUpper(name), "CAP_"))
 	}
-	return slices.Equal(normal(got), normal(want))
+	slices.Sort(out)
+	return out
 }
 
-func hasSecurity(options []string) bool {
-	seccomp, noNew := false, false
-	for _, option := range options {
-		seccomp = seccomp || strings.HasPrefix(option, "seccomp={") || strings.HasPrefix(option, "seccomp:{")
-		noNew = noNew || strings.HasPrefix(option, "no-new-privileges") && !strings.HasSuffix(option, "false")
+// hasSecurity reports whether every option is there as it was asked for, and none that takes one back.
+func hasSecurity(got, want []string) bool {
+	for _, option := range want {
+		if !slices.Contains(got, option) {
+			return false
+		}
 	}
-	return seccomp && noNew
+	return !slices.ContainsFunc(got, func(option string) bool {
+		return strings.HasSuffix(option, "unconfined") || strings.HasPrefix(option, "no-new-privileges") && strings.HasSuffix(option, "false")
+	})
 }
 
 // checkMounts allows what was asked for, and the anonymous volumes that an image's VOLUME makes unless they hide something of ours.

@@ -126,12 +126,20 @@ func TestMountsThatNobodyAskedForAreRefused(t *testing.T) {
 }
 
 func TestSecurityOptionsAreRecognised(t *testing.T) {
-	options, err := securityOptions()
-	if err != nil || !hasSecurity(options) {
+	options, release, err := new(Engine).securityOptions()
+	if err != nil || !hasSecurity(options, options) {
 		t.Fatalf("our own options do not pass: %v", err)
 	}
-	for _, bad := range [][]string{nil, {"no-new-privileges"}, {"no-new-privileges", "seccomp=unconfined"}, {"no-new-privileges=false", options[1]}} {
-		if hasSecurity(bad) {
+	release()
+	for _, bad := range [][]string{
+		nil,
+		{"no-new-privileges"},
+		{"no-new-privileges", "seccomp=unconfined"},
+		{"no-new-privileges", options[1], "seccomp=unconfined"},
+		{"no-new-privileges", `seccomp={"defaultAction":"SCMP_ACT_ALLOW"}`},
+		{"no-new-privileges=false", options[1]},
+	} {
+		if hasSecurity(bad, options) {
 			t.Errorf("%.60q passed", bad)
 		}
 	}

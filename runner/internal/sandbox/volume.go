@@ -23,10 +23,19 @@ type Volume struct {
 	Mountpoint string // on the engine's machine
 }
 
-// Volume creates an empty volume of the engine's own.
-func (e *Engine) Volume(ctx context.Context, runID, role string) (Volume, error) {
-	return e.createVolume(ctx, runID, role, nil)
+// Volume creates an empty volume of the engine's own, for files of owner.
+func (e *Engine) Volume(ctx context.Context, runID, role string, owner Owner) (Volume, error) {
+	if !e.facts.Podman {
+		return e.createVolume(ctx, runID, role, nil)
+	}
+	return e.createVolume(ctx, runID, role, map[string]string{"o": owner.options()})
 }
+
+// Owner is a user by numbers. To whom the root of a volume belongs Docker is told by an archive, and Podman, which does not unpack into volumes below the
+// folder that it is given, when the volume is made; else it would belong to the first container's user.
+type Owner struct{ UID, GID int }
+
+func (o Owner) options() string { return fmt.Sprintf("uid=%d,gid=%d", o.UID, o.GID) }
 
 // Overlay creates a volume that is a copy-on-write view of layers. Nothing is mounted before a container that uses it starts.
 // Without redirect_dir a folder could not be renamed without copying it; userxattr would refuse that rename at all (overlayfs.rst).
