@@ -27,7 +27,7 @@ GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X m
 # Starts an engine where none answers, then runs the rest of the line.
 ENGINE := images/engine.sh
 TOOLS := build/tools
-SCRIPTS := $(wildcard .ci/run .ci/*.sh .github/actions/*.sh images/*.sh images/*/*.sh examples/*/*.sh)
+SCRIPTS := $(wildcard .ci/run .ci/*.sh .ci/engines/*.sh .github/actions/*.sh images/*.sh images/*/*.sh examples/*/*.sh)
 
 .PHONY: help
 help: ## List these targets

@@ -43,14 +43,6 @@ main() {
   ((SECONDS - started < 2)) || say "images ready in $((SECONDS - started)) s"
 }
 
-# What this machine's owner trusts is trusted to fetch with: a proxy that opens TLS is usually known here, and never in a container.
-own_certificates() {
-  local file
-  for file in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
-    [[ ! -r $file ]] || { realpath "$file" && return; }
-  done
-}
-
 # packages AGENT: the lines of its image.
 packages() { awk -v name="$1" '$1 == name && $2 != "-"' "$here/agents/versions"; }
 known_agents() { awk '!/^#/ && $2 != "-" && !seen[$1]++ { print $1 }' "$here/agents/versions" | paste -sd' '; }
@@ -145,12 +137,6 @@ context() {
   (($# == 0)) || install -m 755 "$@" "$out/$name/"
   apt_settings >"$out/$name/apt.conf"
   cat "${CA_FILE:-/dev/null}" >"$out/$name/ca.crt"
-}
-
-# How this machine's apt reaches its archive holds for the builds too.
-apt_settings() {
-  apt-config dump 2>/dev/null | grep -E '^Acquire::(https?::(Proxy|Timeout)|Check-(Valid-Until|Date)|Force|Retries)[^"]* "[^"]' || true
-  [[ -z ${CA_FILE:-} ]] || echo 'Acquire::https::CAInfo "/etc/apt/build-ca.crt";'
 }
 
 # The tree's names, modes and contents, but not how this machine reaches the network; the version is in a label and in the binary.

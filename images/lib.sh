@@ -100,3 +100,17 @@ engine_client() {
   done < <(type -ap docker | awk '!seen[$0]++')
   return 1
 }
+
+# What this machine's owner trusts is trusted to fetch with: a proxy that opens TLS is usually known here, and never in a container.
+own_certificates() {
+  local file
+  for file in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
+    [[ ! -r $file ]] || { realpath "$file" && return; }
+  done
+}
+
+# How this machine's apt reaches its archive holds for the builds too.
+apt_settings() {
+  apt-config dump 2>/dev/null | grep -E '^Acquire::(https?::(Proxy|Timeout)|Check-(Valid-Until|Date)|Force|Retries)[^"]* "[^"]' || true
+  [[ -z ${CA_FILE:-} ]] || echo 'Acquire::https::CAInfo "/etc/apt/build-ca.crt";'
+}

@@ -124,7 +124,11 @@ PY
 	if got := n.seen(t, "udp "); !slices.Equal(got, []string{control}) {
 		t.Errorf("datagrams arrived: %q, want only the control's, %q", got, control)
 	}
-	for layer, port := range map[reports.Layer]int{reports.LayerUDP: 9999, reports.LayerICMP: 0} {
+	recorded := map[reports.Layer]int{reports.LayerUDP: 9999, reports.LayerICMP: 0}
+	if r.says(t, "ping") == "EACCES" { // an engine with a user namespace opens no ping sockets: there was no packet
+		delete(recorded, reports.LayerICMP)
+	}
+	for layer, port := range recorded {
 		if len(r.find(reports.Deny, func(e reports.Event) bool { return e.Layer == layer && e.Port == port })) == 0 {
 			t.Errorf("no denial of %s port %d is on record", layer, port)
 		}

@@ -92,6 +92,11 @@ func (d *doctor) run(ctx context.Context) {
 		err = errors.New("the engine has no seccomp")
 	}
 	d.check("seccomp", "moby's default profile, hardened", err)
+	err = nil
+	if f.NoLimits {
+		err = errors.New(noLimits)
+	}
+	d.check("limits", "memory, processors, processes", err)
 	d.sandbox(ctx)
 	if d.named {
 		_, err := d.image(ctx, d.cfg.Image, d.cfg.Platform)

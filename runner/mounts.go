@@ -29,6 +29,9 @@ func (r *run) mounts(ctx context.Context) ([]sandbox.Mount, error) {
 		return nil, withHint(fmt.Errorf("--mount %s: the engine does not see this machine's files", wanted[0].Source),
 			"copy what the agent needs into the workspace")
 	}
+	if r.engine.Facts().UserNSRemap {
+		r.log.Warn("the engine maps users to others: of what --mount shows, the agent can read and write what everybody may")
+	}
 	for i, m := range wanted {
 		if m.Mode == MountRW {
 			r.log.Warn("the agent can write to a folder of this machine", "source", m.Source, "target", m.Target)

@@ -1,8 +1,14 @@
 package runner_test
 
 import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
 	"testing"
+	"time"
 
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/yolo-run/yolo-run/entrypoint/policy"
@@ -57,6 +63,79 @@ except OSError as e: print('udp=closed')"
 	if len(n.seen(t, "dns denied.test")) > 0 {
 		t.Error("the denied name was looked up")
 	}
+}
+
+// A network with IPv6 gives the gateway no IPv6: the address that the engine assigned is not there, and the agent cannot reach its neighbour at it.
+func TestANetworkWithIPv6IsClosedToo(t *testing.T) {
+	t.Parallel()
+	n := needInternet(t)
+	name, addr := n.onIPv6(t)
+	r := try(t, `
+grep -c . /proc/net/if_inet6 | sed 's/^/addresses=/'
+curl -sf -m 5 -o /dev/null http://`+internetName+`:8080/; echo control=$?
+curl -sf -g -m 5 -o /dev/null http://[`+addr+`]:8080/; echo literal=$?
+python3 -c "
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+try:
+    s.sendto(b'x', ('`+addr+`', 9999)); print('udp=open')
+except OSError as e: print('udp=closed')"
+`, func(cfg *runner.Config) {
+		cfg.Network = name
+		cfg.AllowedInternal = []string{internetName + ":8080"}
+	})
+	r.want(t, reports.NoChanges)
+	for what, want := range map[string]string{"addresses": "0", "control": "0", "udp": "closed"} {
+		if got := r.says(t, what); got != want {
+			t.Errorf("%s is %s, want %s", what, got, want)
+		}
+	}
+	if r.says(t, "literal") == "0" {
+		t.Error("the agent reached an IPv6 address")
+	}
+}
+
+// onIPv6 connects the test's internet to a network of the test's own that has IPv6, and returns the network and the internet's address there.
+func (n internet) onIPv6(t *testing.T) (name, addr string) {
+	t.Helper()
+	engine := needEngine(t)
+	name = "yolo-run-test-ipv6"
+	enabled := true
+	_, err := engine.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{
+		Driver: "bridge", EnableIPv6: &enabled,
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: netip.MustParsePrefix("2001:db8:59::/64")}}}, // RFC 3849
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_, err := engine.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: n.id, Force: true})
+		_, removeErr := engine.NetworkRemove(ctx, name, client.NetworkRemoveOptions{})
+		if err := errors.Join(err, removeErr); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := engine.NetworkConnect(t.Context(), name, client.NetworkConnectOptions{Container: n.id}); err != nil {
+		t.Fatal(err)
+	}
+	res, err := engine.ContainerInspect(t.Context(), n.id, client.ContainerInspectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := res.Container.NetworkSettings.Networks[name].GlobalIPv6Address
+	if !address.IsValid() {
+		t.Fatal("the test's internet has no IPv6 address")
+	}
+	eventually(t, 10*time.Second, func() []string { // the control; the kernel first makes sure that nobody else has the address
+		conn, err := net.DialTimeout("tcp", net.JoinHostPort(address.String(), "8080"), time.Second)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		_ = conn.Close()
+		return nil
+	})
+	return name, address.String()
 }
 
 // onBridge connects the test's internet to the default bridge, too, and returns its address there.

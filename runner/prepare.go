@@ -220,6 +220,9 @@ func (r *run) prepareEngine(ctx context.Context) (err error) {
 		return &UsageError{Option: "--user", Value: r.cfg.User, Err: err}
 	}
 	r.limits = r.chooseLimits(facts)
+	if facts.NoLimits {
+		r.log.Warn(noLimits)
+	}
 	if r.cfg.Network != "" {
 		if err := r.engine.CheckNetwork(ctx, r.cfg.Network); err != nil {
 			return &UsageError{Option: "--network", Value: r.cfg.Network, Err: err, Hint: "list them with: docker network ls"}
@@ -232,6 +235,10 @@ func (r *run) prepareEngine(ctx context.Context) (err error) {
 	r.images.agent, err = r.image(ctx, r.cfg.Image, r.cfg.Platform)
 	return err
 }
+
+// noLimits is said of engines that take limits and do not keep them.
+const noLimits = "the engine cannot limit memory and processes: the agent can use all of this machine's, and what it leaves running can outlive its end " +
+	"until --timeout (rootless engines need cgroup v2 for limits)"
 
 func engineError(err error) error {
 	switch {

@@ -37,9 +37,11 @@ func openTables(ipv6 bool) (backend string, v4, v6 tables, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", nil, nil, fmt.Errorf("legacy tables: %w", err)
 	}
-	order := []string{nfTables, legacy}
+	order, why := []string{nfTables, legacy}, ""
 	if slices.ContainsFunc(bytes.Fields(names), func(name []byte) bool { return string(name) == "nat" }) {
 		order = []string{legacy}
+		why = "the engine has legacy rules of its own in this network, and they need CAP_NET_RAW, which the gateway does not have: " +
+			"leave out --network, or let the engine use iptables-nft (update-alternatives --set iptables /usr/sbin/iptables-nft, then start it anew)"
 	}
 	var faults []error
 	for _, backend := range order {
@@ -48,6 +50,9 @@ func openTables(ipv6 bool) (backend string, v4, v6 tables, err error) {
 			return backend, v4, v6, nil
 		}
 		faults = append(faults, fmt.Errorf("iptables with %s: %w", backend, err))
+	}
+	if why != "" {
+		faults = append([]error{errors.New(why)}, faults...)
 	}
 	return "", nil, nil, errors.Join(faults...)
 }

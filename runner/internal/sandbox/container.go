@@ -78,7 +78,9 @@ func (c *Container) Start(ctx context.Context, stdout, stderr io.Writer) (io.Wri
 		return nil, fmt.Errorf("attach to %s container: %w", c.role, err)
 	}
 	c.conn = &res.HijackedResponse
-	c.waiter = c.engine.client.ContainerWait(life, c.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
+	if !c.engine.facts.Podman {
+		c.waiter = c.engine.client.ContainerWait(life, c.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNextExit})
+	}
 	c.copied = make(chan error, 1)
 	go func() {
 		_, err := stdcopy.StdCopy(stdout, stderr, c.conn.Reader)
@@ -86,6 +88,10 @@ func (c *Container) Start(ctx context.Context, stdout, stderr io.Writer) (io.Wri
 	}()
 	if err := c.library.Start(ctx); err != nil {
 		return nil, fmt.Errorf("start %s container: %w", c.role, err)
+	}
+	if c.engine.facts.Podman {
+		// Podman looks every quarter of a second whether the container runs, and waits for ever for the end of one that it never saw running.
+		c.waiter = c.engine.client.ContainerWait(life, c.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
 	}
 	return stdin{c.conn}, nil
 }

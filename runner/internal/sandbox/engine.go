@@ -48,6 +48,7 @@ type Facts struct {
 	UserNSRemap bool // containers' root is another user on the host
 	Desktop     bool // the engine runs in a virtual machine of its own
 	Seccomp     bool
+	NoLimits    bool   // the engine cannot limit memory or processes, as a rootless one without cgroups cannot
 	Podman      bool   // the engine is Podman's Docker-compatible service
 	Remote      bool   // the engine is reached over the network: it cannot see our files
 	Socket      string // path of the engine's socket, empty for a remote one
@@ -208,7 +209,8 @@ func (e *Engine) ask(ctx context.Context) error {
 			Version: info.ServerVersion, OS: info.OperatingSystem, Kernel: info.KernelVersion, Host: e.host,
 		},
 		Memory: info.MemTotal, CPUs: info.NCPU,
-		Desktop: strings.Contains(info.OperatingSystem, "Docker Desktop"),
+		NoLimits: !info.MemoryLimit || !info.PidsLimit,
+		Desktop:  strings.Contains(info.OperatingSystem, "Docker Desktop"),
 	}
 	if e.facts.Podman, err = e.isPodman(ctx); err != nil {
 		return err
@@ -218,6 +220,8 @@ func (e *Engine) ask(ctx context.Context) error {
 		e.facts.UserNSRemap = e.facts.UserNSRemap || strings.Contains(option, "name=userns")
 		e.facts.Seccomp = e.facts.Seccomp || strings.Contains(option, "name=seccomp")
 	}
+	// Rootless Podman says that it can, of a machine whose cgroups only root may use.
+	e.facts.NoLimits = e.facts.NoLimits || e.facts.Podman && e.facts.Rootless && info.CgroupVersion == "1"
 	return nil
 }
 

@@ -39,7 +39,7 @@ func profileFile(profile []byte) (path string, release func(), err error) {
 	}
 	release = func() { _ = os.Remove(file.Name()) }
 	_, err = file.Write(profile)
-	if err = errors.Join(err, file.Close()); err != nil {
+	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil { // the engine may be another user's
 		release()
 		return "", nil, fmt.Errorf("seccomp profile: %w", err)
 	}
