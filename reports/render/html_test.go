@@ -2,6 +2,7 @@ package render
 
 import (
 	"html"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -312,5 +313,24 @@ func TestPageFindsAFileWithAnyName(t *testing.T) {
 	m.Report.Changes = reports.Changes{Files: []reports.FileChange{{Path: `"caf\351"`, Status: "modified", Insertions: 1}}}
 	if page := render(t, HTML{}, m); !strings.Contains(page, "<td>found</td>") {
 		t.Error("its difference is not there")
+	}
+}
+
+// A report that somebody edited may say anything of its time; the page is made all the same.
+func TestTimesThatNoRunHasAreDrawnAtTheEdge(t *testing.T) {
+	for _, total := range []int64{math.MinInt64, 0, 1 << 56, math.MaxInt64} {
+		r := success()
+		r.DurationMs = total
+		r.Phases = []reports.Phase{{Name: "agent", DurationMs: total}, {Name: "collect", StartMs: math.MinInt64, DurationMs: math.MaxInt64}, {Name: "end", StartMs: math.MaxInt64, DurationMs: 1}}
+		for _, at := range []int64{math.MinInt64, -1, (3 << 62) / 200, math.MaxInt64} {
+			r.Transcript.Steps = append(r.Transcript.Steps, reports.Step{Kind: reports.StepTool, Tool: "Bash", AtMs: at})
+		}
+		page, err := renderHTML(Model{Report: r})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(page), `class="tick"`) {
+			t.Errorf("a run of %d ms has no marks", total)
+		}
 	}
 }

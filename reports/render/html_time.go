@@ -40,6 +40,7 @@ const (
 	timeSlices = 200 // of a row of marks
 	phaseRows  = 40
 	eventBytes = 32 << 20 // that are read of network.jsonl
+	longest    = 1 << 50  // milliseconds of a run; with more, which only an edited report has, sums and products would overflow
 )
 
 func newTimeline(m Model) timeline {
@@ -48,6 +49,7 @@ func newTimeline(m Model) timeline {
 	for _, p := range r.Phases {
 		total = max(total, p.StartMs+p.DurationMs)
 	}
+	total = min(total, longest)
 	var t timeline
 	var agentStart int64
 	for i, p := range r.Phases {
