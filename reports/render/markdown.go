@@ -83,6 +83,33 @@ func (p *page) denials(m Model) {
 			row: func(i int) []string { return denial(advice, dests[i]) },
 		})
 	}
+	p.allow(m, advice)
+}
+
+// allowFlags bounds the flags of the texts to copy. Whoever wants more of them wants a wildcard.
+const allowFlags = 100
+
+// allow has what would allow all of it, to be pasted. Flags hold names and addresses in their canonical form only: letters, digits, and nothing
+// that ends a block of code.
+func (p *page) allow(m Model, advice *adviser) {
+	var flags []string
+	more := 0
+	for _, d := range slices.Concat(m.verdict(reports.Deny), m.verdict(reports.WouldDeny)) {
+		switch f := advice.flag(d); {
+		case f == "" || slices.Contains(flags, f):
+		case len(flags) == allowFlags:
+			more++
+		default:
+			flags = append(flags, f)
+		}
+	}
+	p.fold("To allow what a rule could allow", len(flags), func() {
+		p.line("Only what the agent should reach: these names come from its attempts.")
+		for _, s := range snippets(flags) {
+			p.line(s.Title + ":\n\n```\n" + s.Text + "\n```")
+		}
+		p.more(more)
+	})
 }
 
 func denial(advice *adviser, d reports.Destination) []string {

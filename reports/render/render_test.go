@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -184,5 +185,24 @@ func inertLog(t *testing.T, text string) {
 		if strings.HasPrefix(strings.TrimLeft(line, " "), "::") || strings.Contains(line, "##[") || strings.Contains(line, "##vso[") {
 			t.Errorf("a workflow command survived: %q", line)
 		}
+	}
+}
+
+func TestWhatToPasteIsBoundedAndCounted(t *testing.T) {
+	r := success()
+	r.Network.Destinations = nil
+	for i := range allowFlags + 7 {
+		r.Network.Destinations = append(r.Network.Destinations, reports.Destination{
+			Name: fmt.Sprintf("h%d.example", i), Layer: reports.LayerDNS, Verdict: reports.Deny, Count: 1,
+		})
+	}
+	page := render(t, Markdown{}, Model{Report: r})
+	_, block, _ := strings.Cut(page, "GitHub Action:\n\n```\n")
+	block, rest, _ := strings.Cut(block, "\n```\n")
+	if got := strings.Count(block, ".example"); got != allowFlags {
+		t.Errorf("%d names to paste, want %d", got, allowFlags)
+	}
+	if !strings.HasPrefix(strings.TrimSpace(rest), "… and 7 more") {
+		t.Errorf("what is missing is not counted: %.80q", rest)
 	}
 }
