@@ -128,15 +128,18 @@ func runFolder(args []string) (string, error) {
 		}
 		return args[0], nil
 	}
+	return latestFolder("name the folder that --out of the run named")
+}
+
+// latestFolder is the folder of the latest run that used the default of --out. hint says what to do where there is none.
+func latestFolder(hint string) (string, error) {
 	latest, err := runner.LatestRun()
 	if err != nil {
 		return "", err
 	}
 	folder, err := filepath.EvalSymlinks(latest)
 	if err != nil {
-		return "", &runner.UsageError{
-			Option: "folder", Value: latest, Err: errors.New("there is no latest run"), Hint: "name the folder that --out of the run named",
-		}
+		return "", &runner.UsageError{Option: "folder", Value: latest, Err: errors.New("there is no latest run"), Hint: hint}
 	}
 	return folder, nil
 }

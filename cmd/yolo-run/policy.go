@@ -84,11 +84,11 @@ func (a *app) policyOf(flags *flagValues) (policy.Spec, error) {
 // readDestinations groups the events of a run. The log is untrusted: what the agent asked for stands in it.
 func readDestinations(log string) ([]reports.Destination, error) {
 	if log == "" {
-		latest, err := runner.LatestRun()
+		folder, err := latestFolder("name the run's network.jsonl by --log; it is in the folder that --out named")
 		if err != nil {
 			return nil, err
 		}
-		log = filepath.Join(latest, "network.jsonl")
+		log = filepath.Join(folder, "network.jsonl")
 	}
 	in, err := os.Open(log)
 	if err != nil {
