@@ -42,6 +42,10 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	}
 	patch, err := os.Open(filepath.Join(folder, filePatch))
 	if errors.Is(err, os.ErrNotExist) {
+		// A wrong folder must not pass for a run without changes: in a pipeline nobody would see it.
+		if _, err := os.Stat(filepath.Join(folder, fileReport)); err != nil {
+			return &UsageError{Option: "folder", Value: folder, Err: errors.New("has neither changes.patch nor report.json"), Hint: "name the folder that --out of the run named"}
+		}
 		log.Info("the run changed nothing", "folder", folder)
 		return nil
 	}
