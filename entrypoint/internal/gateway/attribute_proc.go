@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -36,7 +37,44 @@ func findSocket(s socket) string {
 			return inode
 		}
 	}
-	return ""
+	return findRemapped(s)
+}
+
+// findRemapped finds a connection whose source port the redirect has changed, as it does when another connection of a moment ago had the same
+// one: then only address and destination are known, and only if one socket alone has them it is certain.
+func findRemapped(s socket) string {
+	if s.network != "tcp" || !s.remote.IsValid() {
+		return ""
+	}
+	var found []string
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		inodes, err := readWith(table, func(r io.Reader) []string { return inodesTo(r, s) })
+		if err == nil {
+			found = append(found, inodes...)
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
+}
+
+// inodesTo are the sockets with a connection's own address and destination, whatever their port.
+func inodesTo(table io.Reader, s socket) []string {
+	var inodes []string
+	lines := bufio.NewScanner(table)
+	for n := 0; lines.Scan() && n < maxSockets; n++ {
+		fields := bytes.Fields(lines.Bytes())
+		if len(fields) < 10 || string(fields[9]) == "0" {
+			continue
+		}
+		local, ok := parseProcAddr(fields[1])
+		remote, known := parseProcAddr(fields[2])
+		if ok && known && local.Addr() == s.local.Addr() && remote == s.remote {
+			inodes = append(inodes, string(fields[9]))
+		}
+	}
+	return inodes
 }
 
 func searchTable(path string, s socket) string {

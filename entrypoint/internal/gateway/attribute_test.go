@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,5 +203,27 @@ func BenchmarkProcess(b *testing.B) {
 	s := socket{"udp", localOf(conn.LocalAddr()), netip.AddrPort{}}
 	for b.Loop() {
 		f.find(s, f.cpu()+time.Minute) // our own process: every other one is looked into in vain
+	}
+}
+
+func TestAConnectionWhosePortWasChangedIsFoundByItsDestination(t *testing.T) {
+	const head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+	const one = "  1: 0200A8C0:9C40 096433C6:01BB 01 00000000:00000000 00:00000000 00000000  1000 0 111 1\n"
+	const closed = "  2: 0200A8C0:9C41 096433C6:01BB 06 00000000:00000000 00:00000000 00000000  1000 0 0 1\n"
+	const elsewhere = "  3: 0200A8C0:9C42 096433C6:0050 01 00000000:00000000 00:00000000 00000000  1000 0 333 1\n"
+	const other = "  4: 0200A8C0:9C43 096433C6:01BB 01 00000000:00000000 00:00000000 00000000  1000 0 444 1\n"
+	s := socket{"tcp", netip.MustParseAddrPort("192.168.0.2:1"), netip.MustParseAddrPort("198.51.100.9:443")}
+	for _, tt := range []struct {
+		table string
+		want  []string
+	}{
+		{head + one + closed + elsewhere, []string{"111"}},
+		{head + one + other, []string{"111", "444"}}, // either may be the one: none is named
+		{head + closed + elsewhere, nil},
+		{"", nil},
+	} {
+		if got := inodesTo(strings.NewReader(tt.table), s); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.table, got, tt.want)
+		}
 	}
 }
