@@ -396,7 +396,7 @@ func TestInputsAreSettings(t *testing.T) {
 	}
 	list := []string{
 		"prompt", "prompt-file", "agent", "model", "image", "workspace", "allowed-domains", "denied-domains", "allowed-internal", "network", "egress", "env",
-		"mounts", "hide", "timeout", "memory", "max-cost-usd", "max-tokens", "max-requests", "fail-on", "protect", "apply", "config", "ca-file", "notice",
+		"mounts", "hide", "timeout", "memory", "max-cost-usd", "max-tokens", "max-requests", "fail-on", "protect", "gate", "apply", "config", "ca-file", "notice",
 		"allow-server-tools", "upload-artifacts", "artifact-name", "retention-days", "version",
 	}
 	if i := slices.IndexFunc(list, func(name string) bool { return !used[name] }); i >= 0 {
