@@ -65,8 +65,16 @@ func (a *applier) apply(ctx context.Context) error {
 	if err == nil {
 		err = a.commit()
 	}
-	if err != nil {
-		err = errors.Join(err, a.rollback())
+	return a.finish(err)
+}
+
+// finish takes everything back after an error, and removes the stage.
+func (a *applier) finish(err error) error {
+	if err == nil {
+		return a.root.RemoveAll(a.stage)
+	}
+	if fault := a.rollback(); fault != nil { // the stage has the only copy of what could not be put back
+		return errors.Join(err, fmt.Errorf("not all was taken back, the old versions are in %q: %w", a.stage, fault))
 	}
 	return errors.Join(err, a.root.RemoveAll(a.stage))
 }

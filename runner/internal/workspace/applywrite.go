@@ -121,7 +121,7 @@ func (a *applier) commit() error {
 		if err := errors.Join(a.removeFolders(d.path), a.makeFolders(path.Dir(d.path))); err != nil {
 			return err
 		}
-		if err := a.move(a.staged(i), d.path); err != nil {
+		if err := a.place(a.staged(i), d.path); err != nil {
 			return err
 		}
 	}
@@ -137,15 +137,33 @@ func (a *applier) move(from, to string) error {
 	return nil
 }
 
-// makeFolders makes what is missing above a new file, with the owner of what it is made in.
+// place moves a new version to where nothing is. What comes there all the same was made by somebody else meanwhile, or by this patch under a name that the
+// file system takes for the same one.
+func (a *applier) place(from, to string) error {
+	switch _, err := a.root.Lstat(to); {
+	case err == nil:
+		return fmt.Errorf("%w: %q exists already", ErrConflict, to)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return a.move(from, to)
+}
+
+// makeFolders makes what is missing above a new file, with the owner of what it is made in. What is there must be real folders, all the way up: a symlink
+// may have come since the check, also from this patch where the file system takes "A" for "a".
 func (a *applier) makeFolders(dir string) error {
 	if dir == "." {
 		return nil
 	}
-	if _, err := a.root.Lstat(dir); err == nil {
-		return nil
-	}
 	if err := a.makeFolders(path.Dir(dir)); err != nil {
+		return err
+	}
+	switch info, err := a.root.Lstat(dir); {
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%w: %q is not a folder", ErrConflict, dir)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if err := a.root.Mkdir(dir, 0o777); err != nil {
