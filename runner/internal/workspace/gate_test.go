@@ -85,15 +85,19 @@ func TestGate(t *testing.T) {
 			write(t, d+"/aws", "AKIA"+"Q3EGQWERTYUIOPAB")
 			write(t, d+"/docs", "AKIA"+"IOSFODNN7EXAMPLE, ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, -----BEGIN PRIVATE KEY-----")
 		}, []string{"token block aws", "token block config", "token block key"}},
+		{"a token after many examples", workspace.GateOptions{}, func(t *testing.T, d string) {
+			write(t, d+"/config", strings.Repeat("AKIA"+"IOSFODNN7EXAMPLE\n", 200)+"AKIA"+"Q3EGQWERTYUIOPAB")
+		}, []string{"token block config"}},
 		{"files that build", workspace.GateOptions{}, func(t *testing.T, d string) {
 			for _, p := range []string{"Makefile", "sub/Dockerfile.prod", "go.sum", "web/package-lock.json", "dir/Makefile.txt.go"} {
 				write(t, d+"/"+p, "x\n")
 			}
 			write(t, d+"/web/package.json", `{"name": "x", "scripts": {"postinstall": "x"}}`)
 			write(t, d+"/lib/package.json", `{"name": "x"}`)
+			write(t, d+"/two/package.json", `{"scripts": {"postinstall": "x"}, "Scripts": null}`)
 		}, []string{
 			"build-file warn Makefile", "build-file warn dir/Makefile.txt.go", "build-file warn sub/Dockerfile.prod", "lock-file warn go.sum", "lock-file warn web/package-lock.json",
-			"package-script warn web/package.json",
+			"package-script warn two/package.json", "package-script warn web/package.json",
 		}},
 		{"other severities", workspace.GateOptions{
 			Severity: map[string]reports.Severity{"protected-path": reports.Warn, "lock-file": reports.Block, "build-file": ""},
@@ -180,12 +184,20 @@ func TestGateTellsNewTokensFromOldOnes(t *testing.T) {
 	s := newSandbox(t, func(dir string) {
 		write(t, dir+"/old", "x = "+a+"\n")
 		write(t, dir+"/replaced", "x = "+a+"\n")
+		write(t, dir+"/joined", "x = "+a+"\n")
 	})
 	write(t, s.Merged+"/old", "y\nx = "+a+"\n")
 	write(t, s.Merged+"/replaced", "x = "+b+"\n")
-	g := s.collect().Gate(workspace.GateOptions{})
-	if len(g.Findings) != 1 || g.Findings[0].Path != "replaced" || g.Findings[0].Rule != workspace.RuleToken || strings.Contains(g.Findings[0].Reason, "ghp_") {
-		t.Errorf("findings %+v", g.Findings)
+	write(t, s.Merged+"/joined", "x = "+a+"\ny = "+b+"\n")
+	var paths []string
+	for _, f := range s.collect().Gate(workspace.GateOptions{}).Findings {
+		paths = append(paths, f.Path)
+		if f.Rule != workspace.RuleToken || strings.Contains(f.Reason, "ghp_") {
+			t.Errorf("finding %+v", f)
+		}
+	}
+	if !slices.Equal(paths, []string{"joined", "replaced"}) {
+		t.Errorf("findings of %q", paths)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"path"
 	"reflect"
 	"slices"
@@ -32,7 +33,7 @@ func (g *gate) secrets(ctx context.Context) error {
 			holders[d.oldID] = append(holders[d.oldID], cmp.Or(d.oldPath, d.path))
 		}
 	}
-	kinds, found := tokens(), map[string]map[string]string{}
+	seed, kinds, found := maphash.MakeSeed(), tokens(), map[string]map[string][]uint64{}
 	err := g.c.blobs(ctx, keys(holders), func(id string, content []byte) {
 		if f, ok := formIn(string(content), forms); ok {
 			for _, p := range holders[id] {
@@ -40,22 +41,31 @@ func (g *gate) secrets(ctx context.Context) error {
 			}
 		}
 		for _, kind := range kinds {
-			if match, ok := kind.find(content); ok {
+			if matches := kind.find(seed, content); len(matches) > 0 {
 				if found[id] == nil {
-					found[id] = map[string]string{}
+					found[id] = map[string][]uint64{}
 				}
-				found[id][kind.name] = string(match)
+				found[id][kind.name] = matches
 			}
 		}
 	})
 	for _, d := range g.c.diff {
 		for _, name := range keys(found[d.id]) {
-			if d.mode != nothing && found[d.id][name] != found[d.oldID][name] {
+			if d.mode != nothing && anyNew(found[d.id][name], found[d.oldID][name]) {
 				g.find(RuleToken, reports.Block, d.path, "what looks like "+name+" is in the file")
 			}
 		}
 	}
 	return err
+}
+
+// anyNew reports whether a token is not among those of the old version; a file with too many to compare has one.
+func anyNew(now, old []uint64) bool {
+	before := map[uint64]bool{}
+	for _, t := range old {
+		before[t] = true
+	}
+	return len(now) > maxTokens || slices.ContainsFunc(now, func(t uint64) bool { return !before[t] })
 }
 
 // scripts finds packages whose scripts change: package managers run some of them at every install.
@@ -74,13 +84,11 @@ func (g *gate) scripts(ctx context.Context) error {
 	}
 	slices.Sort(ids)
 	err := g.c.blobs(ctx, slices.Compact(ids), func(id string, content []byte) {
-		var manifest struct {
-			Scripts any `json:"scripts"`
-		}
+		var manifest map[string]any // a struct would take "Scripts" for "scripts", which no package manager does
 		if err := json.Unmarshal(content, &manifest); err != nil {
-			manifest.Scripts = "unreadable " + id // differs from every other version
+			manifest = map[string]any{"scripts": "unreadable " + id} // differs from every other version
 		}
-		versions[id] = manifest.Scripts
+		versions[id] = manifest["scripts"]
 	})
 	for _, d := range packages {
 		old := versions[d.oldID]

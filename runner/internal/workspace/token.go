@@ -2,7 +2,9 @@ package workspace
 
 import (
 	"bytes"
+	"hash/maphash"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -51,21 +53,30 @@ func tokens() []token {
 	}
 }
 
-// find returns the first match that is not a mere example.
-func (t token) find(content []byte) ([]byte, bool) {
-	there := false
-	for _, p := range t.prefix {
-		there = there || bytes.Contains(content, []byte(p))
+// maxTokens bounds what is kept of a file with many tokens of one form.
+const maxTokens = 1000
+
+// find returns hashes of all different matches that are not mere examples, or one more than maxTokens. All, since a file may begin with those of its old
+// version, or with examples.
+func (t token) find(seed maphash.Seed, content []byte) []uint64 {
+	if !slices.ContainsFunc(t.prefix, func(p string) bool { return bytes.Contains(content, []byte(p)) }) {
+		return nil
 	}
-	if !there {
-		return nil, false
-	}
-	for _, match := range t.form.FindAll(content, 100) {
-		if !isExample(string(match)) {
-			return match, true
+	var matches []uint64
+	seen := map[uint64]bool{}
+	for len(matches) <= maxTokens {
+		at := t.form.FindIndex(content)
+		if at == nil {
+			break
 		}
+		match := content[at[0]:at[1]]
+		if sum := maphash.Bytes(seed, match); !seen[sum] && !isExample(string(match)) {
+			seen[sum] = true
+			matches = append(matches, sum)
+		}
+		content = content[at[1]:]
 	}
-	return nil, false
+	return matches
 }
 
 // isExample reports whether a token says so itself, or has too few different characters for one.
