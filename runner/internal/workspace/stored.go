@@ -34,9 +34,12 @@ func (w *Workspace) ReadPatch(ctx context.Context, patch io.Reader) (*Changes, e
 }
 
 func (w *Workspace) readPatch(ctx context.Context, c *Changes, patch io.Reader) error {
-	text, err := io.ReadAll(patch)
-	if err != nil {
+	text, err := io.ReadAll(io.LimitReader(patch, maxPatchText+1))
+	switch {
+	case err != nil:
 		return err
+	case int64(len(text)) > maxPatchText:
+		return fmt.Errorf("the patch has more than %d bytes", int64(maxPatchText))
 	}
 	paths, err := oldPaths(text)
 	if err != nil {
@@ -67,6 +70,9 @@ func (w *Workspace) readPatch(ctx context.Context, c *Changes, patch io.Reader) 
 func oldPaths(patch []byte) ([]string, error) {
 	files, _, err := gitdiff.Parse(bytes.NewReader(patch))
 	if err != nil {
+		return nil, err
+	}
+	if err := checkContents(files); err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
@@ -147,7 +153,8 @@ func (w *Workspace) present(im *importer, p string) (*entry, error) {
 func applyInIndex(ctx context.Context, gitDir, index string, patch []byte) error {
 	step := func(stdin []byte, args ...string) ([]byte, error) {
 		cmd := privateGit(ctx, gitDir, args...)
-		cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+index)
+		// No single allocation of git's needs more than the text of the patch, while it grows, or a file.
+		cmd.Env = append(cmd.Env, "GIT_INDEX_FILE="+index, "GIT_ALLOC_LIMIT="+strconv.Itoa(2*len(patch)+maxPatchFile))
 		return run(cmd, bytes.NewReader(stdin))
 	}
 	if _, err := step(nil, "read-tree", refOld); err != nil {
