@@ -1,4 +1,4 @@
-// Command entrypoint is the one static binary that runs inside yolo-run's containers, in one of four roles.
+// Command entrypoint is the one static binary that runs inside yolo-run's containers, in one of five roles.
 package main
 
 import (

@@ -22,8 +22,8 @@ import (
 const (
 	// childFinishTime bounds how long the serving process may take to end its connections and to say what is left.
 	childFinishTime = 5 * time.Second
-	// childEndTime bounds how long its exit code is waited for after its last word.
-	childEndTime = time.Second
+	// childEndTime bounds how long its exit code is waited for after its last word: the reaper may be waiting for programs that set the rules.
+	childEndTime = 3 * time.Second
 	// ownerSearches is how many questions about processes are worked on at once. An honest process asks searchQueue at once; the answer to one
 	// may be on its way while the next is here already.
 	ownerSearches = 2 * searchQueue

@@ -4,7 +4,7 @@
 // It is two processes. PID 1 ([Run]) has the rules, the refused packets, the search for processes and the record, and reads no byte of the network's
 // but the heads of refused packets. The other ([Serve]) reads what the agent and the world send it and holds the models' keys, with a user of its own,
 // undumpable and without any capability. Its sockets to the outside carry the firewall's mark, which takes CAP_NET_ADMIN to set; with that it
-// could change the rules as well, so PID 1 makes its sockets (mark.go; about 0.03 ms a connection). Whoever takes that process over reaches what
+// could change the rules as well, so PID 1 makes its sockets (mark.go; 0.02 ms each). Whoever takes that process over reaches what
 // the gateway reaches and may lie about what it decides; the rules, their counters, the packets that they refused and the record behind it are
 // out of its reach, and a message that an honest process would not send ends the run.
 //

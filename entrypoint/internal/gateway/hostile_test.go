@@ -188,7 +188,7 @@ func TestTheRunEndsWithItsServingProcess(t *testing.T) {
 			begun := time.Now()
 			takeOver(t, test.order)
 			g.failed(test.reason)
-			if took := time.Since(begun); took > 3*time.Second {
+			if took := time.Since(begun); took > 2*childEndTime {
 				t.Errorf("the end took %v", took)
 			}
 		})
