@@ -16,6 +16,7 @@ const maxNotCarried = 1000
 
 // Changes are what the agent changed: two trees in a repository of our own, and the patch between them.
 type Changes struct {
+	w         *Workspace
 	scratch   string // a temporary folder: the private repository and the patch
 	gitDir    string
 	patch     string // file

@@ -40,7 +40,7 @@ func (w *Workspace) Collect(ctx context.Context, in io.Writer, out io.Reader, o 
 	if err != nil {
 		return nil, fmt.Errorf("collect changes: %w", err)
 	}
-	c := &Changes{scratch: scratch}
+	c := &Changes{w: w, scratch: scratch}
 	collection := &collection{w: w, o: o, send: wire.NewWriter(in), recv: wire.NewCollectReader(out), changes: c}
 	if err := collection.run(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("collect changes: %w", err), c.Close())

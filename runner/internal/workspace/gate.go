@@ -53,7 +53,7 @@ func (c *Changes) Gate(o GateOptions) reports.Gate {
 	g := gate{c: c, o: o}
 	g.findings = append(g.findings, c.badNames...)
 	g.limits()
-	g.listed(RuleProtectedPath, reports.Block, append(DefaultProtect(), o.Protect...), "the file decides what runs elsewhere, or what other tools do")
+	g.protected(append(DefaultProtect(), o.Protect...))
 	g.listed(RuleLockFile, reports.Warn, lockFiles[:], "the file decides which code of others is brought in")
 	g.listed(RuleBuildFile, reports.Warn, buildFiles[:], "the file runs when somebody builds, tests or installs")
 	for _, d := range c.diff {
@@ -91,26 +91,6 @@ func (g *gate) limits() {
 	}
 	if limit := g.o.MaxPatchFiles; limit > 0 && len(g.c.diff) > limit {
 		g.find(RulePatchFiles, reports.Block, "", fmt.Sprintf("the patch changes %d files, more than %d", len(g.c.diff), limit))
-	}
-}
-
-// listed finds paths by name. It compares without regard to case, as half of the file systems do.
-func (g *gate) listed(rule string, severity reports.Severity, patterns []string, reason string) {
-	lower := make([]string, 0, len(patterns))
-	for _, p := range patterns {
-		lower = append(lower, strings.ToLower(p))
-	}
-	globs, err := parseGlobs(lower)
-	if err != nil {
-		g.find(rule, reports.Block, "", err.Error())
-		return
-	}
-	for _, d := range g.c.diff {
-		for _, p := range d.paths() {
-			if globs.hidden(strings.ToLower(p)) {
-				g.find(rule, severity, p, reason)
-			}
-		}
 	}
 }
 

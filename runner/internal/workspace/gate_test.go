@@ -36,6 +36,18 @@ func TestGate(t *testing.T) {
 			"protected-path block .VSCode/tasks.json", "protected-path block .claude/settings.json", "protected-path block .github/workflows/ci.yml",
 			"protected-path block .gitlab-ci.yml", "protected-path block deploy/x", "protected-path block pkg/AGENTS.md", "protected-path block sub/.gitattributes",
 		}},
+		{"protected files as other file systems see them", workspace.GateOptions{}, func(t *testing.T, d string) {
+			for _, p := range []string{
+				".g\u200cithub/workflows/x.yml", ".v\u017fcode/tasks.json", "Jenkins\ufb01le", "AGENTS.md ", "CLAUDE.md..", ".mcp.json:x", "sub/.gitkeep/Jenkinsfile", ".gitkeep/.gitattributes",
+				"straight:on.txt", "agents.mdx", "dir/.gitkeep",
+			} {
+				write(t, d+"/"+p, "")
+			}
+		}, []string{
+			"protected-path block .g\u200cithub/workflows/x.yml", "protected-path block .gitkeep/.gitattributes", "protected-path block sub/.gitkeep/Jenkinsfile",
+			"protected-path block .mcp.json:x", "protected-path block .v\u017fcode/tasks.json", "protected-path block AGENTS.md ", "protected-path block CLAUDE.md..",
+			"protected-path block Jenkins\ufb01le",
+		}},
 		{"renamed away", workspace.GateOptions{Protect: []string{"run.sh"}}, func(t *testing.T, d string) {
 			must(t, os.Rename(d+"/run.sh", d+"/harmless"))
 		}, []string{"protected-path block run.sh"}},
@@ -56,10 +68,10 @@ func TestGate(t *testing.T) {
 			must(t, os.Chmod(d+"/new.sh", 0o755))
 		}, []string{"executable-bit warn new.sh", "executable-bit warn run.sh"}},
 		{"names", workspace.GateOptions{}, func(t *testing.T, d string) {
-			for _, p := range []string{"a\nb", `a\b`, "a\x1b[2J", "ä"} {
+			for _, p := range []string{"a\nb", `a\b`, "a\x1b[2J", "ä", "CLAUDE~1.MD", "GITHUB~1/x", "backup.~1~", "some~thing~1"} {
 				write(t, d+"/"+p, "x")
 			}
-		}, []string{"bad-name block a\nb", "bad-name block a\x1b[2J", `bad-name block a\b`}},
+		}, []string{"bad-name block a\nb", "bad-name block a\x1b[2J", `bad-name block a\b`, "bad-name block CLAUDE~1.MD", "bad-name block GITHUB~1/x"}},
 		{"size", workspace.GateOptions{MaxPatchBytes: 1000, MaxPatchFiles: 2}, func(t *testing.T, d string) {
 			for i := range 3 {
 				write(t, fmt.Sprintf("%s/%d", d, i), strings.Repeat("x\n", 500))
@@ -173,6 +185,42 @@ vercel.json renovate.json .renovaterc .mergify.yml .gitmodules .gitattributes .g
 			if !slices.Contains(got, p) {
 				t.Errorf("%s is not protected", p)
 			}
+		}
+	}
+}
+
+// The user's own symlinks at protected paths protect what they lead to.
+func TestWhatProtectedSymlinksLeadToIsProtected(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, func(dir string) {
+		for name, target := range map[string]string{
+			"CLAUDE.md": "docs/guide.md", ".claude": "tools/agent", "AGENTS.md": "docs/later.md", ".vscode": "/etc", ".cursor": ".", "pkg/GEMINI.md": "../chain", "chain": "docs/end.md",
+			"plain": "docs/plain.md",
+		} {
+			write(t, dir+"/"+name+".x", "x\n")
+			must(t, os.Symlink(target, dir+"/"+name))
+		}
+		for _, name := range []string{"docs/guide.md", "docs/plain.md", "docs/end.md", "tools/agent/settings.json", "tools/x"} {
+			write(t, dir+"/"+name, "x\n")
+		}
+	})
+	for _, name := range []string{"docs/guide.md", "docs/plain.md", "docs/end.md", "docs/later.md", "tools/agent/settings.json", "tools/agent/hooks/x", "tools/x"} {
+		write(t, s.Merged+"/"+name, "y\n")
+	}
+	c := s.collect()
+	for _, tc := range []struct {
+		protect []string
+		want    string
+	}{
+		{nil, "docs/end.md docs/guide.md docs/later.md tools/agent/hooks/x tools/agent/settings.json"},
+		{[]string{"!CLAUDE.md", "!.claude"}, "docs/end.md docs/later.md"},
+	} {
+		var got []string
+		for _, f := range c.Gate(workspace.GateOptions{Protect: tc.protect}).Findings {
+			got = append(got, f.Path)
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("with %q: %q", tc.protect, got)
 		}
 	}
 }

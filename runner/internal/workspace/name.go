@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,11 +24,16 @@ func suspectName(path string) string {
 		return "a control character in the name"
 	case strings.Contains(path, `\`):
 		return "a backslash in the name, which Windows takes for a separator"
+	case shortName.MatchString(path):
+		return "a form of name that Windows gives to other files"
 	case !utf8.ValidString(path):
 		return "a name that is not UTF-8"
 	}
 	return ""
 }
+
+// shortName finds what may be the 8.3 name of another file: GITHUB~1 is .github.
+var shortName = regexp.MustCompile(`(?:^|/)[^/.~]{1,6}~[0-9]{1,5}(?:\.[^/.]{0,3})?(?:/|$)`)
 
 // isDotGit reports whether some file system takes a name for .git.
 func isDotGit(name string) bool {

@@ -19,8 +19,9 @@ var protectedCI = [...]string{
 	".mergify.y*ml", ".mergify", "renovate.json*", ".renovaterc*", "dependabot.y*ml",
 }
 
-// Configuration, attributes, ignore rules, submodules, and .github with its workflows. An empty .gitkeep does nothing.
-var protectedGit = [...]string{".git*", "!.gitkeep", "CODEOWNERS"}
+// Configuration, attributes, ignore rules, submodules, and .github with its workflows. An empty .gitkeep does nothing; a folder of that name may hold
+// anything.
+var protectedGit = [...]string{".git*", "!.gitkeep", "**/.gitkeep/*", "CODEOWNERS"}
 
 // What runs when somebody commits or merges.
 var protectedHooks = [...]string{

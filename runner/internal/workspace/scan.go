@@ -14,6 +14,7 @@ import (
 // scan is what one walk over the workspace found. The types of files come with their names: no file is looked at by itself.
 type scan struct {
 	hidden []string  // relative, sorted: files and symlinks that the agent sees as empty files
+	links  []string  // relative: all symlinks outside of .git
 	repos  []gitPath // everything called .git that is a folder or a file, the root's first
 }
 
@@ -67,6 +68,9 @@ func (w *Workspace) scanFolder(s *scan, rel string, inGit bool) error {
 		}
 		if e.Name() == ".git" {
 			s.repos = append(s.repos, gitPath{rel: path, mode: e.Type()})
+		}
+		if e.Type() == fs.ModeSymlink && !inGit {
+			s.links = append(s.links, path)
 		}
 		switch {
 		case e.IsDir() && (inGit && rel != "" && skipInGit(e.Name())):

@@ -26,7 +26,7 @@ func (w *Workspace) ReadPatch(ctx context.Context, patch io.Reader) (*Changes, e
 	if err != nil {
 		return nil, fmt.Errorf("read patch: %w", err)
 	}
-	c := &Changes{scratch: dir}
+	c := &Changes{w: w, scratch: dir}
 	if err := w.readPatch(ctx, c, patch); err != nil {
 		return nil, errors.Join(fmt.Errorf("read patch: %w", err), c.Close())
 	}
