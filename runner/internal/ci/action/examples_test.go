@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/yolo-run/yolo-run/reports"
 )
 
 const (
@@ -164,6 +167,57 @@ func TestEachPackageHasItsAgent(t *testing.T) {
 	branch := p.onlyBranch()
 	if got := p.git("diff", "--name-only", "main", branch); got != "packages/api/a.txt" {
 		t.Errorf("the pull request changes %q", got)
+	}
+}
+
+// act starts no services on this machine: the test does. Another name on their network stays closed.
+func TestAnAgentReachesTheServiceThatIsNamed(t *testing.T) {
+	p := exampleProject(t, "github/services.yml", map[string]string{"a.txt": "one\n"})
+	network := "yolo-run-test-services-" + strconv.Itoa(os.Getpid())
+	docker := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
+			t.Fatalf("docker %q: %v\n%s", args, err, out)
+		}
+	}
+	docker("network", "create", network)
+	t.Cleanup(func() {
+		_ = exec.Command("docker", "rm", "-f", network).Run()
+		_ = exec.Command("docker", "network", "rm", network).Run()
+	})
+	docker("run", "-d", "--name", network, "--network", network, "--network-alias", "db", "--network-alias", "other", "--entrypoint", "python3",
+		"yolo-run/base:"+version(), "-m", "http.server", "--directory", "/etc", "5432")
+
+	file := filepath.Join(p.dir, ".github/workflows/services.yml")
+	workflow := readFile(t, file)
+	for _, change := range []struct{ from, to string }{
+		{`(?s)    services:\n.*?    steps:\n`, "    steps:\n"},
+		{`\$\{\{ job\.services\.db\.network \}\}`, network},
+		{`prompt: .*`, "prompt-file: task.sh"},
+	} {
+		changed := regexp.MustCompile(change.from).ReplaceAllLiteralString(workflow, change.to)
+		if changed == workflow {
+			t.Fatalf("services.yml has no %s", change.from)
+		}
+		workflow = changed
+	}
+	p.write(".github/workflows/services.yml", workflow)
+	p.write("task.sh", `curl -sS --retry 20 --retry-delay 1 --retry-connrefused http://db:5432/hostname >/dev/null && echo "$DATABASE_URL" >reached
+curl -sS http://other:5432/hostname
+exit 0
+`)
+	p.git("add", "-A")
+	p.git("commit", "-q", "-m", "task")
+	j := p.act(".github/workflows/services.yml", "workflow_dispatch")
+	if j.failed {
+		t.Error("the job failed")
+	}
+	if patch := j.recorded("artifacts/yolo-run-agent/changes.patch"); !strings.Contains(patch, "+postgres://postgres:only-for-this-job@db:5432/postgres\n") {
+		t.Errorf("the service was not reached:\n%s", patch)
+	}
+	denied := func(d reports.Destination) bool { return d.Name == "other" && d.Verdict == reports.Deny }
+	if r := j.report("yolo-run-agent"); !slices.ContainsFunc(r.Network.Destinations, denied) {
+		t.Errorf("another service was not denied: %+v", r.Network.Destinations)
 	}
 }
 

@@ -63,7 +63,9 @@ func TestARunGivesOutputsSummaryAndFiles(t *testing.T) {
 	}
 
 	uploads := j.uploads()
-	for _, name := range []string{"report.json", "report.md", "changes.patch", "network.jsonl", "agent.log", "run.log"} {
+	for _, name := range []string{
+		"report.json", "report.html", "report.md", "junit.xml", "changes.patch", "network.jsonl", "agent.log", "run.log",
+	} {
 		if !slices.Contains(uploads, "yolo-run-agent/"+name) {
 			t.Errorf("%s was not uploaded: %v", name, uploads)
 		}
@@ -90,6 +92,47 @@ func TestARunGivesOutputsSummaryAndFiles(t *testing.T) {
 	}
 	if !slices.Contains(uploads, "yolo-run-agent-2/report.json") {
 		t.Errorf("the second upload is missing: %v", uploads)
+	}
+}
+
+// Without inputs the upload is called after the job and kept as long as the repository says.
+func TestTheUploadIsCalledAndKeptAsTheInputsSay(t *testing.T) {
+	for _, tt := range []struct{ with, name, days string }{
+		{"artifact-name: night run\n          retention-days: 3", "night run", "3"},
+		{`artifact-name: ""`, "yolo-run-agent", ""},
+		{`upload-artifacts: "false"`, "", ""},
+	} {
+		p := newProject(t, map[string]string{"run.yml": `
+on: workflow_dispatch
+jobs:
+  agent:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: yolo-run/yolo-run@v1
+        id: first
+        with:
+          agent: shell
+          version: installed
+          prompt: "true"
+          ` + tt.with + `
+`})
+		p.install()
+		j := p.act("run.yml", "workflow_dispatch")
+		if j.failed {
+			t.Errorf("%s: the job failed", tt.with)
+		}
+		if tt.name == "" {
+			if got := j.uploads(); len(got) > 0 {
+				t.Errorf("%s: uploads %v", tt.with, got)
+			}
+			continue
+		}
+		if got := j.recorded("days of " + tt.name); got != tt.days {
+			t.Errorf("%s: kept for %q days, want %q", tt.with, got, tt.days)
+		}
+		if !slices.Contains(j.uploads(), tt.name+"/report.json") {
+			t.Errorf("%s: uploads %v", tt.with, j.uploads())
+		}
 	}
 }
 
