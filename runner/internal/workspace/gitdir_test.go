@@ -144,3 +144,22 @@ func TestBorrowedObjectsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// What looks like a repository and is none, as to git itself, has the ignore rules of the one around it.
+func TestABrokenRepositoryHasTheRulesAroundIt(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, func(dir string) {
+		project(t, dir, true)
+		write(t, dir+"/broken/.git", "gitdir: ../elsewhere\n")
+		write(t, dir+"/whole/.git/HEAD", "ref: refs/heads/main\n")
+		must(t, os.MkdirAll(dir+"/whole/.git/objects", 0o755))
+		must(t, os.MkdirAll(dir+"/whole/.git/refs", 0o755))
+	})
+	s.open(workspace.Options{})
+	write(t, s.Merged+"/broken/new.log", "ignored\n")
+	write(t, s.Merged+"/whole/new.log", "control: a repository of its own has rules of its own\n")
+	r := s.collect().Report()
+	if got := paths(r.Files); !slices.Equal(got, []string{"added whole/new.log"}) || r.Ignored.Files != 1 {
+		t.Errorf("changes %q, ignored %+v", got, r.Ignored)
+	}
+}

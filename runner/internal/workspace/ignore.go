@@ -30,7 +30,10 @@ func (w *Workspace) ignoreRules(ctx context.Context, scratch string, paths []str
 	}
 	var repos []string // folders, the innermost first
 	for _, r := range s.repos {
-		repos = append(repos, path.Dir(r.rel))
+		// One that git would not take for a repository, such as a .git file that leads nowhere, leaves its files to the one around it.
+		if dir := path.Dir(r.rel); gitDirOf(filepath.Join(w.root, dir)) != "" {
+			repos = append(repos, dir)
+		}
 	}
 	slices.SortFunc(repos, func(a, b string) int { return depth(b) - depth(a) })
 	groups := map[string][]string{}
@@ -41,7 +44,7 @@ func (w *Workspace) ignoreRules(ctx context.Context, scratch string, paths []str
 	}
 	for i, repo := range repos {
 		r := repository{w: w, rel: repo, gitDir: gitDirOf(filepath.Join(w.root, repo)), scratch: filepath.Join(scratch, fmt.Sprintf("ignore-%d", i))}
-		if r.gitDir == "" || len(groups[repo]) == 0 {
+		if len(groups[repo]) == 0 {
 			continue
 		}
 		if err := r.ask(ctx, groups[repo], &rules); err != nil {
