@@ -34,6 +34,10 @@ main() {
   image gateway
   context base base
   image base
+  if ((${#agents[@]} > 0)); then
+    context fetch fetch
+    image fetch --build-arg "BASE=yolo-run/base:$VERSION" --label "yolo-run.base=$(labelled "yolo-run/base:$VERSION")"
+  fi
   for agent in "${agents[@]}"; do agent_image "$agent"; done
   if [[ -n ${TESTING:-} ]]; then
     context test-musl test/musl
@@ -44,8 +48,8 @@ main() {
 }
 
 # packages AGENT: the lines of its image.
-packages() { awk -v name="$1" '$1 == name && $2 != "-"' "$here/agents/versions"; }
-known_agents() { awk '!/^#/ && $2 != "-" && !seen[$1]++ { print $1 }' "$here/agents/versions" | paste -sd' '; }
+packages() { awk -v name="$1" '$1 == name' "$here/agents/versions"; }
+known_agents() { awk '!/^#/ && !seen[$1]++ { print $1 }' "$here/agents/versions" | paste -sd' '; }
 
 # agent_image NAME: on top of base, so that layers are shared; a build for another libc has nothing to stand on, and is files only.
 agent_image() {
@@ -56,10 +60,10 @@ agent_image() {
   [[ ! ${npm_config_registry:-} =~ ://[^/]*@ ]] || die "npm_config_registry holds a password, which the engine would keep" "Name a registry that asks for none."
   [[ $libc != musl ]] || base=scratch
   context "$name" "$dir" "$here/agents/fetch.sh"
-  { packages "$name" && grep '^npm ' "$here/agents/versions"; } >"$out/$name/packages"
+  packages "$name" >"$out/$name/packages"
   image "$name" \
-    --build-arg "TOOLS=yolo-run/base:$VERSION" --build-arg "BASE=$base" \
-    --build-arg "REGISTRY=${npm_config_registry:-https://registry.example.com/}" \
+    --build-arg "TOOLS=yolo-run/fetch:$VERSION" --build-arg "BASE=$base" \
+    --build-arg "REGISTRY=${npm_config_registry:-}" \
     --label "yolo-run.agent=${name%-musl}" --label "yolo-run.agent-version=${version%-linux-*}" --label "yolo-run.libc=$libc" \
     --label "yolo-run.base=$(labelled "yolo-run/base:$VERSION")"
 }
@@ -69,6 +73,7 @@ sizes() {
   local tag size base
   base=$("$docker" image inspect --format '{{.Size}}' "yolo-run/base:$VERSION")
   while read -r tag; do
+    [[ $tag != yolo-run/fetch:* ]] || continue
     size=$("$docker" image inspect --format '{{.Size}}' "$tag")
     case $("$docker" image inspect --format '{{index .Config.Labels "yolo-run.libc"}}' "$tag") in
     '' | musl) note "$(printf '%-32s %4d MB' "$tag" "$((size / 1000000))")" ;;

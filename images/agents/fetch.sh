@@ -3,35 +3,26 @@
 # in the name. What npm hands out must have the digest that was pinned, whatever the registry says of it.
 set -eu
 cd /fetch
-npm=$(mktemp -d)
 here=$(dpkg --print-architecture)
 
 main() {
-  # node takes it as an addition to its own roots, curl instead of them.
-  if [ -s ca.crt ]; then export NODE_EXTRA_CA_CERTS=/fetch/ca.crt CURL_CA_BUNDLE=/fetch/ca.crt; fi
-  bootstrap
+  if [ -s ca.crt ]; then export NODE_EXTRA_CA_CERTS=/fetch/ca.crt; fi
+  # Without one npm asks where it always does.
+  if [ -n "$REGISTRY" ]; then export npm_config_registry="$REGISTRY"; fi
   found=
-  while read -r image _ arch package integrity; do
-    case $image-$arch in npm-*) continue ;; *-any | *-"$here") ;; *) continue ;; esac
+  while read -r _ _ arch package integrity; do
+    case $arch in any | "$here") ;; *) continue ;; esac
     echo "fetching $package"
-    file=$(node "$npm/bin/npm-cli.js" pack --silent --cache "$npm/cache" --registry "$REGISTRY" "$package")
+    # By itself npm would try for more than a minute where nobody answers.
+    file=$(npm pack --loglevel error --cache /fetch/cache --fetch-retries 0 --fetch-timeout 60000 "$package" 2>errors) ||
+      fail "the agents come from npm, which cannot be reached: $(grep -m 1 'npm ERR! [a-z]' errors) (make test AGENTS= does without them)"
     check "$package" "$file" "$integrity"
     name=$(echo "${package%@*}" | sed -E 's|.*/||; s/-linux-(x64|arm64)//')
     unpack "$file" "$name"
     found=1
   done <packages
   [ -n "$found" ] || fail "there is no build of this agent for $here"
-  rm -rf "$npm"
-}
-
-# npm comes as its own installer gets it, in one request: the distribution's is 340 packages. That request also tells in a second whether
-# the registry can be reached; npm itself tries for more than a minute.
-bootstrap() {
-  package=$(awk '$1 == "npm" { print $4 }' packages)
-  said=$(curl -fsSL --max-time 60 -o npm.tgz "${REGISTRY%/}/npm/-/npm-${package#*@}.tgz" 2>&1) ||
-    fail "the agents come from npm, and $REGISTRY cannot be reached: $said (make test AGENTS= does without them)"
-  check "$package" npm.tgz "$(awk '$1 == "npm" { print $5 }' packages)"
-  unpack npm.tgz "$npm"
+  rm -rf cache
 }
 
 check() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the newest packages that npm has into the file versions; needs npm. Node and npm keep their major version.
+# Writes the newest packages that npm has into the file versions; needs npm. Node keeps its major version.
 #
 #   images/agents/update.sh && git diff images/agents/versions && make test
 set -euo pipefail
@@ -15,7 +15,7 @@ while IFS= read -r line; do
   read -r image libc arch package _ <<<"$line"
   name=${package%@*} old=${package##*@} suffix=
   case $package in
-  npm@* | node-linux-*) version=$(npm view --json "${name/arm64/x64}@${old%%.*}" version | grep -o '[0-9][0-9.]*' | sort -V | tail -n 1) ;;
+  node-linux-*) version=$(npm view --json "${name/arm64/x64}@${old%%.*}" version | grep -o '[0-9][0-9.]*' | sort -V | tail -n 1) ;;
   *-linux-x64 | *-linux-arm64) version=$(npm view "$name" version) suffix=-linux-${old##*-} ;;
   *) version=$(npm view "${name/arm64/x64}" version) ;;
   esac
