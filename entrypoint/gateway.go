@@ -20,7 +20,8 @@ const (
 	// stays near the second.
 	gatewayMemory = 64 << 20
 	servingMemory = 352 << 20
-	// servingFiles bounds the serving process's descriptors: a connection costs two to six of them, and 1,500 of all kinds can be open at once.
+	// servingFiles bounds the serving process's descriptors: a connection costs two to six of them, 1,500 of all kinds can be open at once, and 2,048 more be
+	// on their way out with one.
 	servingFiles = 16384
 	// servingOOM makes the serving process the one to go when the container's memory runs out: PID 1 can then say why. It stays far below the agent's
 	// score, which goes first when the machine's memory does.

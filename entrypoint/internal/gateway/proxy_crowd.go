@@ -7,7 +7,7 @@ import (
 )
 
 // spareConns are places over the bound, for connections that are on their way out: their processes may still be searched for.
-const spareConns = 512
+const spareConns = 2048
 
 // crowd knows how many connections are open, and which of them wait for their client to say something. Silence costs an agent nothing, so
 // that it may not keep others out: when there are too many, the one that has been silent for longest goes.
