@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,7 +151,8 @@ func (n internet) onBridge(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for name, endpoint := range res.Container.NetworkSettings.Networks {
-		if name != n.network && endpoint.IPAddress.IsValid() { // Podman has another name for it
+		// Podman has another name for it; those of other tests begin like ours.
+		if !strings.HasPrefix(name, "yolo-run-test") && name != n.network && endpoint.IPAddress.IsValid() {
 			return endpoint.IPAddress.String()
 		}
 	}
