@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
+	"github.com/yolo-run/yolo-run/runner/internal/agent"
 )
 
 // machineWith is this machine with other variables.
@@ -255,5 +257,28 @@ func TestDoctorNamesKeysAndNeverShowsThem(t *testing.T) {
 		if got.ok != tc.ok || !strings.Contains(got.text, tc.want) || strings.Contains(got.text+got.hint, "canary") {
 			t.Errorf("%s: %+v, want %q", name, got, tc.want)
 		}
+	}
+}
+
+func TestAKeyThatIsSentInClearTextIsWarnedOf(t *testing.T) {
+	api, _ := agent.FindAPI("openai")
+	key := &modelKey{Key: agent.Key{Variable: "OPENAI_API_KEY"}, from: fromSecret}
+	for _, test := range []struct {
+		name   string
+		served modelAPI
+		warned bool
+	}{
+		{"in clear", modelAPI{API: api, upstream: "http://llm.example.com/v1", key: key}, true},
+		{"encrypted", modelAPI{API: api, upstream: "https://llm.example.com/v1", key: key}, false},
+		{"no key", modelAPI{API: api, upstream: "http://llm.example.com/v1"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			r := &run{served: []modelAPI{test.served}, log: NewLogger(&log, LogOptions{})}
+			r.sayModels()
+			if warned := strings.Contains(log.String(), "clear text"); warned != test.warned {
+				t.Errorf("warned %v, want %v:\n%s", warned, test.warned, &log)
+			}
+		})
 	}
 }

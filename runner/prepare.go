@@ -140,6 +140,9 @@ func (r *run) sayModels() {
 			attrs = append(attrs, "key", s.key.Variable, "from", s.key.from)
 		}
 		r.log.Info("the gateway serves a model", attrs...)
+		if s.key != nil && strings.HasPrefix(s.upstream, "http://") {
+			r.log.Warn("a key is sent in clear text: whoever is on the way can read it", "key", s.key.Variable, "upstream", s.upstream, "instead", "an https:// URL")
+		}
 	}
 	if r.cfg.mountsInto(r.agent.ConfigDir) {
 		r.log.Warn("the agent can read the login that is mounted", "folder", r.agent.ConfigDir)
