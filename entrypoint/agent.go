@@ -17,17 +17,18 @@ import (
 
 // Agent is the role of the agent container's first process; it returns the exit code.
 //
-// It checks its own confinement, starts the agent on the prompt, forwards signals to it, reaps what it leaves behind, and writes
+// It checks its own confinement, starts the agent on the prompt, forwards signals to it, reaps and at last ends what it leaves behind, and writes
 // how it ended to [wire.ExitPath]. Its exit code is the agent's; 128+N after signal N; [wire.ExitRefused] and its neighbours when
 // the agent was not started.
 func Agent() int {
-	return agentRole{config: wire.AgentPath, prompt: wire.PromptPath, exit: wire.ExitPath, check: confine.Check}.run(os.Stderr)
+	return agentRole{config: wire.AgentPath, prompt: wire.PromptPath, exit: wire.ExitPath, check: confine.Check, leftovers: endLeftovers}.run(os.Stderr)
 }
 
 // agentRole is where the role finds its files and how it checks itself.
 type agentRole struct {
 	config, prompt, exit string
 	check                func(confine.Want) error
+	leftovers            func() // ends what the agent has left running
 }
 
 func (r agentRole) run(stderr io.Writer) int {
@@ -61,6 +62,7 @@ func (r agentRole) supervise() wire.AgentExit {
 	stop := signals.forward(pid)
 	status, err := reap(pid)
 	stop()
+	r.leftovers()
 	if err != nil {
 		return refused(err)
 	}

@@ -26,6 +26,8 @@ import (
 const (
 	roleDirEnv   = "ROLE_DIR"
 	roleCheckEnv = "ROLE_CHECK" // "real" for the check of confinement, "fail" for one that fails
+	// roleLeftoversEnv is for a PID namespace of the role's own.
+	roleLeftoversEnv = "ROLE_LEFTOVERS"
 )
 
 // TestAgentRoleProcess is that process, and nothing when the variable is not set.
@@ -41,11 +43,15 @@ func TestAgentRoleProcess(_ *testing.T) {
 	case "fail":
 		check = func(confine.Want) error { return errors.Join(errors.New("first fault"), errors.New("second fault")) }
 	}
+	leftovers := func() {} // those of the test's own user are not the agent's alone
+	if os.Getenv(roleLeftoversEnv) != "" {
+		leftovers = endLeftovers
+	}
 	os.Exit(agentRole{
 		config: filepath.Join(dir, "agent.json"),
 		prompt: filepath.Join(dir, "prompt"),
 		exit:   filepath.Join(dir, "out", "exit.json"),
-		check:  check,
+		check:  check, leftovers: leftovers,
 	}.run(os.Stderr))
 }
 
