@@ -66,6 +66,7 @@ try resolv-write sh -c 'echo x > /etc/resolv.conf'
 cp /bin/bash /tmp/suid; chmod 4755 /tmp/suid; try setuid-other sh -c '[ "$(/tmp/suid -p -c "id -u")" = 0 ]'
 serving=$(for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline 2>/dev/null | grep -q '^/entrypoint gateway-serve $' && echo ${p#/proc/}; done)
 sed -n 's/^\(Cap[IPEA][a-z]*\|NoNewPrivs\|Seccomp\|Uid\|Gid\|Groups\):[[:space:]]*/serving \1: /p' /proc/$serving/status
+sed -n 's/^\(Cap[A-Z][a-z]*\):[[:space:]]*/gateway \1: /p' /proc/1/task/*/status | sort -u
 try kill-serving kill -9 $serving
 try stop-serving kill -STOP $serving
 for f in environ maps mem io syscall stack; do try serving-$f sh -c "head -c 1 /proc/$serving/$f | grep -q ."; done
@@ -124,6 +125,14 @@ PY
 	} {
 		if !strings.Contains(r.agent, "serving "+line+"\n") {
 			t.Errorf("the gateway's serving process has no %q", line)
+		}
+	}
+	// And every thread of the one that has the rules: what it works with, and neither CAP_NET_RAW nor CAP_SETPCAP, with which it began.
+	for set, bits := range map[string]string{
+		"CapInh": "0000000000000000", "CapPrm": "00000000000810c0", "CapEff": "00000000000810c0", "CapBnd": "00000000000810c0", "CapAmb": "0000000000000000",
+	} {
+		if n := strings.Count(r.agent, "gateway "+set+": "); n != 1 || !strings.Contains(r.agent, "gateway "+set+": "+bits+"\n") {
+			t.Errorf("%s of the gateway's PID 1: not %s in every thread", set, bits)
 		}
 	}
 }

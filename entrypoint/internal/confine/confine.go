@@ -47,8 +47,8 @@ func Undumpable() error {
 	return nil
 }
 
-// CheckStripped checks a process that was root and gave everything up: as [Check] does, but for the bounding set. Without CAP_SETPCAP it cannot be
-// emptied; with no_new_privs nothing comes out of it.
+// CheckStripped checks a process that was root and gave everything up: as [Check] does, but for the bounding set, which is that of the process that
+// started it. With no_new_privs nothing comes out of it.
 func CheckStripped(uid, gid int) error {
 	s, err := ownStatus()
 	if err != nil {
@@ -56,6 +56,43 @@ func CheckStripped(uid, gid int) error {
 	}
 	s.caps = slices.DeleteFunc(s.caps, func(set capSet) bool { return set.name == "CapBnd" })
 	return s.check(Want{UID: uid, GID: gid})
+}
+
+// CheckCapabilities checks that every thread of the process has these capabilities to use, can be given no other, and hands none on.
+func CheckCapabilities(want uint64) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("own threads: %w", err)
+	}
+	if len(threads) == 0 {
+		return errors.New("own threads: none")
+	}
+	var faults []error
+	for _, thread := range threads {
+		s, err := readStatus("/proc/self/task/" + thread.Name() + "/status")
+		switch {
+		case errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH): // it has ended
+		case err != nil:
+			faults = append(faults, err)
+		default:
+			faults = append(faults, s.checkCapabilities(want))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (s status) checkCapabilities(want uint64) error {
+	var faults []error
+	for _, set := range s.caps {
+		expected := want
+		if set.name == "CapInh" || set.name == "CapAmb" {
+			expected = 0
+		}
+		if set.bits != expected {
+			faults = append(faults, fmt.Errorf("%s is %016x, want %016x", set.name, set.bits, expected))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 func checkStatus(w Want) error {
@@ -66,8 +103,10 @@ func checkStatus(w Want) error {
 	return s.check(w)
 }
 
-func ownStatus() (status, error) {
-	text, err := os.ReadFile("/proc/self/status")
+func ownStatus() (status, error) { return readStatus("/proc/self/status") }
+
+func readStatus(path string) (status, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // of this process
 	if err != nil {
 		return status{}, fmt.Errorf("own status: %w", err)
 	}

@@ -44,6 +44,33 @@ func TestStatusOfAConfinedProcessPasses(t *testing.T) {
 	}
 }
 
+func TestPrivilegeIsExactlyWhatIsWanted(t *testing.T) {
+	const want = 0x810c0
+	kept := strings.NewReplacer("CapPrm:\t0000000000000000", "CapPrm:\t00000000000810c0", "CapEff:\t0000000000000000", "CapEff:\t00000000000810c0",
+		"CapBnd:\t0000000000000000", "CapBnd:\t00000000000810c0").Replace(confined)
+	for _, tc := range []struct{ old, changed, fault string }{
+		{"", "", ""},
+		{"CapPrm:\t00000000000810c0", "CapPrm:\t00000000000830c0", "CapPrm is 00000000000830c0, want 00000000000810c0"},
+		{"CapEff:\t00000000000810c0", "CapEff:\t00000000000810c1", "CapEff"},
+		{"CapEff:\t00000000000810c0", "CapEff:\t0000000000000000", "CapEff"},
+		{"CapBnd:\t00000000000810c0", "CapBnd:\t00000000000811c0", "CapBnd"},
+		{"CapInh:\t0000000000000000", "CapInh:\t00000000000810c0", "CapInh is 00000000000810c0, want 0000000000000000"},
+		{"CapAmb:\t0000000000000000", "CapAmb:\t0000000000000040", "CapAmb"},
+	} {
+		s, err := parseStatus([]byte(strings.Replace(kept, tc.old, tc.changed, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.checkCapabilities(want)
+		if (err == nil) != (tc.fault == "") || err != nil && !strings.Contains(err.Error(), tc.fault) {
+			t.Errorf("%q: %v, want %q", tc.changed, err, tc.fault)
+		}
+	}
+	if err := CheckCapabilities(1 << 63); err == nil { // no kernel has so many
+		t.Error("this process passes with what it has not")
+	}
+}
+
 func TestEveryDifferenceIsAFault(t *testing.T) {
 	for _, tc := range []struct{ old, changed, fault string }{
 		{"CapInh:\t0000000000000000", "CapInh:\t0000000000000400", "CapInh is 0000000000000400"},

@@ -46,7 +46,11 @@ func newClosed(t *testing.T, before ...func()) *closed {
 	cfg.DNSPort, cfg.ProxyPort = uint16(port), uint16(c.proxy.Addr().(*net.TCPAddr).Port)
 
 	start := time.Now()
-	if c.Firewall, err = Apply(t.Context(), cfg); err != nil {
+	backend, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Firewall, err = backend.Apply(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("Apply: %d rules with %s in %v", c.Rules(), c.Backend(), time.Since(start).Round(time.Millisecond))

@@ -3,7 +3,7 @@
 // It is the only importer of go-iptables and go-nflog. Names, DNS and TCP are decided in user space (package gateway); the rules see to it
 // that nothing else leaves and that every refused attempt is counted.
 //
-// Invariant: [Apply] returns a [Firewall] only after every chain was read back and is, rule by rule and in order, what was asked for.
+// Invariant: [Backend.Apply] returns a [Firewall] only after every chain was read back and is, rule by rule and in order, what was asked for.
 package firewall
 
 import (
@@ -18,7 +18,7 @@ import (
 const (
 	// Mark (SO_MARK) tells the gateway's own packets from the agent's: "YOLO" in ASCII. It is compared in full, so that no bit which
 	// other software sets (kube-proxy 0x4000, Tailscale 0x40000, swarm's small numbers) makes a packet ours. Setting it
-	// needs CAP_NET_ADMIN, or since Linux 5.17 CAP_NET_RAW; the agent has neither.
+	// needs CAP_NET_ADMIN, or since Linux 5.17 CAP_NET_RAW; the agent has neither, and nor has what serves it.
 	Mark = 0x594f4c4f
 
 	// Zone is the conntrack zone of the gateway's traffic with the outside. Entries that the agent's packets left behind (redirects
@@ -86,27 +86,15 @@ type Counters struct {
 	Stray  int64 // packets that are nobody's attempt: late TCP segments of closed connections, IGMP
 }
 
-// Apply closes the network namespace of the calling process and proves it by reading every chain back.
-// It refuses the initial network namespace, and any that it does not find as an engine makes them. On an error the namespace may be
+// Apply closes the network namespace of the calling process and proves it by reading every chain back. On an error the namespace may be
 // closed in part, never opened: the policies come first.
-func Apply(ctx context.Context, cfg Config) (*Firewall, error) {
+func (b *Backend) Apply(ctx context.Context, cfg Config) (*Firewall, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if err := checkNamespace(procSys, processNamespace); err != nil {
-		return nil, err
-	}
-	hasIPv6, err := checkIPv6("/proc/net/if_inet6", procSys)
-	if err != nil {
-		return nil, err
-	}
-	backend, v4, v6, err := openTables(hasIPv6)
-	if err != nil {
-		return nil, err
-	}
-	f := &Firewall{backend: backend, families: []*family{{name: "IPv4", tables: v4, chains: ipv4Chains(cfg)}}}
-	if v6 != nil {
-		f.families = append(f.families, &family{name: "IPv6", tables: v6, chains: ipv6Chains()})
+	f := &Firewall{backend: b.name, families: []*family{{name: "IPv4", tables: b.v4, chains: ipv4Chains(cfg)}}}
+	if b.v6 != nil {
+		f.families = append(f.families, &family{name: "IPv6", tables: b.v6, chains: ipv6Chains()})
 	}
 	if err := f.apply(ctx); err != nil {
 		return nil, err

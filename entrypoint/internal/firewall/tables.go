@@ -30,31 +30,47 @@ const (
 // lockSeconds bounds the wait for the lock of the legacy back end; go-iptables waits for ever by default.
 const lockSeconds = 5
 
-// openTables chooses the back end. Rules of two back ends in one namespace are both in force and cannot see each other, so
-// the engine's choice is ours: if it left its rules in legacy tables, these; else nf_tables, unless this kernel has none.
-func openTables(ipv6 bool) (backend string, v4, v6 tables, err error) {
+// Backend is the side of the kernel that the rules go to, nf_tables or legacy, and the programs that speak to it.
+type Backend struct {
+	name   string
+	v4, v6 tables // v6 is nil where the kernel has no IPv6
+}
+
+// Open chooses the back end and changes nothing. It refuses the initial network namespace, and any that it does not find as an engine makes them.
+func Open() (*Backend, error) {
+	if err := checkNamespace(procSys, processNamespace); err != nil {
+		return nil, err
+	}
+	hasIPv6, err := checkIPv6("/proc/net/if_inet6", procSys)
+	if err != nil {
+		return nil, err
+	}
+	return openTables(hasIPv6)
+}
+
+// NeedsRaw reports whether the programs need CAP_NET_RAW beside CAP_NET_ADMIN: those of the legacy back end speak to the kernel through a raw socket.
+func (b *Backend) NeedsRaw() bool { return b.name != nfTables }
+
+// openTables: rules of two back ends in one namespace are both in force and cannot see each other, so the engine's choice is ours: if it left
+// its rules in legacy tables, these; else nf_tables, unless this kernel has none.
+func openTables(ipv6 bool) (*Backend, error) {
 	names, err := os.ReadFile("/proc/net/ip_tables_names")
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", nil, nil, fmt.Errorf("legacy tables: %w", err)
+		return nil, fmt.Errorf("legacy tables: %w", err)
 	}
-	order, why := []string{nfTables, legacy}, ""
+	order := []string{nfTables, legacy}
 	if slices.ContainsFunc(bytes.Fields(names), func(name []byte) bool { return string(name) == "nat" }) {
 		order = []string{legacy}
-		why = "the engine has legacy rules of its own in this network, and they need CAP_NET_RAW, which the gateway does not have: " +
-			"leave out --network, or let the engine use iptables-nft (update-alternatives --set iptables /usr/sbin/iptables-nft, then start it anew)"
 	}
 	var faults []error
-	for _, backend := range order {
-		v4, v6, err := openBackend(backend, ipv6)
+	for _, name := range order {
+		v4, v6, err := openBackend(name, ipv6)
 		if err == nil {
-			return backend, v4, v6, nil
+			return &Backend{name: name, v4: v4, v6: v6}, nil
 		}
-		faults = append(faults, fmt.Errorf("iptables with %s: %w", backend, err))
+		faults = append(faults, fmt.Errorf("iptables with %s: %w", name, err))
 	}
-	if why != "" {
-		faults = append([]error{errors.New(why)}, faults...)
-	}
-	return "", nil, nil, errors.Join(faults...)
+	return nil, errors.Join(faults...)
 }
 
 // openBackend also lists a chain: a program that is there says nothing about the kernel.

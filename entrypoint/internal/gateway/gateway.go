@@ -149,13 +149,14 @@ type gateway struct {
 	finder   *finder
 	reaper   *reaper
 	child    *child
+	backend  *firewall.Backend
 	firewall *firewall.Firewall
 	packets  *packetLog
 
 	baseline firewall.Counters // what the self-test cost
 }
 
-// supervise is the gateway's story: listen, start the process that serves, close, prove, say ready, record until told to finish, sum up.
+// supervise is the gateway's story: give up what it does not need, listen, start the process that serves, close, prove, say ready, record until told to finish, sum up.
 func supervise(ctx context.Context, version string, serving []string, cfg *wire.GatewayConfig, messages *wire.Writer, finish <-chan struct{}) error {
 	g := &gateway{cfg: cfg, ledger: newLedger(messages.Send), finder: newFinder(cfg.AgentUID, cfg.AgentGID), reaper: newReaper()}
 	setUp, cancel := context.WithTimeout(ctx, setUpTime)
@@ -165,6 +166,9 @@ func supervise(ctx context.Context, version string, serving []string, cfg *wire.
 	}
 	_, stopReaper := background(ctx, func(ctx context.Context) error { g.reaper.run(ctx); return nil })
 	defer stopReaper()
+	if err := g.open(); err != nil {
+		return err
+	}
 	if err := g.start(serving); err != nil {
 		return err
 	}
@@ -236,6 +240,19 @@ func (g *gateway) prepare() error {
 	return nil
 }
 
+// open chooses the firewall's back end, after which it is known what capabilities this process goes on with.
+func (g *gateway) open() error {
+	err := g.reaper.exec(func() error {
+		var err error
+		g.backend, err = firewall.Open()
+		return err
+	})
+	if err != nil {
+		return at("rules", err)
+	}
+	return at("privilege", limitPrivilege(g.backend.NeedsRaw()))
+}
+
 // start opens the listeners and starts the process that serves them. The rules come after it: they cost much more time, and it uses theirs.
 func (g *gateway) start(serving []string) error {
 	var err error
@@ -258,7 +275,7 @@ func (g *gateway) start(serving []string) error {
 func (g *gateway) close(ctx context.Context) error {
 	err := g.reaper.exec(func() error {
 		var err error
-		g.firewall, err = firewall.Apply(ctx, g.listen.ports())
+		g.firewall, err = g.backend.Apply(ctx, g.listen.ports())
 		return err
 	})
 	if err != nil {

@@ -94,7 +94,11 @@ const (
 	gatewayPIDs   = 1024
 )
 
-// NewGateway creates the gateway's container. It is root inside, with four capabilities, none of which reaches a file (no DAC_*).
+// gatewayCapabilities: none of them reaches a file (no DAC_*). The gateway gives up the last two before anything else runs in it: NET_RAW unless the rules
+// need the legacy back end of iptables, and SETPCAP, which giving up takes.
+var gatewayCapabilities = []string{"NET_ADMIN", "SETUID", "SETGID", "SYS_PTRACE", "NET_RAW", "SETPCAP"}
+
+// NewGateway creates the gateway's container. It is root inside.
 func (e *Engine) NewGateway(ctx context.Context, o GatewayOptions) (*Container, error) {
 	network := o.Network
 	if network == "" {
@@ -103,7 +107,7 @@ func (e *Engine) NewGateway(ctx context.Context, o GatewayOptions) (*Container, 
 	return e.create(ctx, o.RunID, spec{
 		role: "gateway", image: o.Image.ID, entrypoint: []string{"/entrypoint", "gateway"}, user: "0:0", stdin: true,
 		network: network,
-		capAdd:  []string{"NET_ADMIN", "SETUID", "SETGID", "SYS_PTRACE"},
+		capAdd:  gatewayCapabilities,
 		sysctls: map[string]string{
 			"net.ipv6.conf.all.disable_ipv6":     "1",
 			"net.ipv6.conf.default.disable_ipv6": "1",
