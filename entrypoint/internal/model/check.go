@@ -124,7 +124,7 @@ func (c *checker) checkModel() {
 		c.refuse("the request names no model")
 	case len(m) > maxText:
 		c.refuse("the model's name is too long")
-	case strings.HasSuffix(m, ":online"):
+	case slices.Contains(strings.Split(m, ":"), "online"):
 		c.close("the suffix :online")
 	}
 	for _, part := range []string{"search-preview", "search-api", "deep-research", "sonar", "compound"} {

@@ -140,6 +140,7 @@ var refused = []struct {
 	{dialectCase{"a model that searches", kindChat, `{"model":"gpt-4o-search-preview","messages":[]}`}, "searches", true},
 	{dialectCase{"a model of others that searches", kindChat, `{"model":"groq/compound","messages":[]}`}, "searches", true},
 	{dialectCase{"a model with a suffix", kindChat, `{"model":"openai/gpt-4o:online","messages":[]}`}, ":online", true},
+	{dialectCase{"a model with two suffixes", kindChat, `{"model":"openai/gpt-4o:online:nitro","messages":[]}`}, ":online", true},
 	{dialectCase{"a picture by URL", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x.example"}}]}]}`}, "image_url", true},
 	{dialectCase{"a picture by URL, short", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"image_url","image_url":"http://x.example"}]}]}`}, "image_url", true},
 	{dialectCase{"a film", kindChat, `{$,"messages":[{"role":"user","content":[{"type":"video_url","video_url":{"url":"http://x.example"}}]}]}`}, "video_url", true},

@@ -44,8 +44,13 @@ const (
 	// headerTime is how long a client may take for a request's header, idleTime how long a connection may rest.
 	headerTime = 10 * time.Second
 	idleTime   = 2 * time.Minute
-	// maxHeader bounds the header of a request, and of a response.
-	maxHeader = 64 << 10
+	// maxHeader bounds the header of a request; net/http adds 4 KiB. Real ones have two or three. Parsed, a header of small fields takes sixteen times its
+	// octets, and every connection may stand behind one.
+	maxHeader = 8 << 10
+	// maxAnswerHeader bounds the header of a response.
+	maxAnswerHeader = 64 << 10
+	// maxUnread is how much of one response over HTTP/2 waits here for a client that does not read. net/http's own bound is 4 MiB, of each of hundreds.
+	maxUnread = 256 << 10
 	// tlsTime bounds the handshake with an upstream.
 	tlsTime = 10 * time.Second
 )
@@ -198,7 +203,8 @@ func (s *Server) transport(a *api) *http.Transport {
 		TLSHandshakeTimeout:    tlsTime,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread},
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        idleTime,
 	}
