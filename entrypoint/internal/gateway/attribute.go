@@ -173,11 +173,12 @@ func (f *finder) as(uid, gid int, fn func()) {
 
 // holder returns the first process that holds the socket, and those that may not be looked into with the identity of the moment.
 func (f *finder) holder(pids []int, inode string, deadline time.Duration) (pid int, refused []int) {
+	late := func() bool { return f.cpu() > deadline }
 	for _, pid := range pids {
-		if f.cpu() > deadline {
+		if late() {
 			return 0, refused
 		}
-		holds, err := holdsSocket(pid, inode)
+		holds, err := holdsSocket(pid, inode, late)
 		if holds {
 			return pid, nil
 		}

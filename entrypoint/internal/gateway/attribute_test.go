@@ -6,10 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -224,6 +227,59 @@ func TestAConnectionWhosePortWasChangedIsFoundByItsDestination(t *testing.T) {
 	} {
 		if got := inodesTo(strings.NewReader(tt.table), s); !slices.Equal(got, tt.want) {
 			t.Errorf("%q: %q, want %q", tt.table, got, tt.want)
+		}
+	}
+}
+
+// One process may hold a million files: looking through them all would take the time of every other search.
+func TestASearchEndsInTheMiddleOfAProcess(t *testing.T) {
+	listener := listenTCP(t)
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inode string
+	err = raw.Control(func(fd uintptr) {
+		// The last of many descriptors is the socket's: those of a folder in /proc come in their order.
+		for range 1000 {
+			other, dupErr := unix.Dup(2)
+			if dupErr != nil {
+				t.Error(dupErr)
+				return
+			}
+			t.Cleanup(func() { _ = unix.Close(other) })
+		}
+		last, dupErr := unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 1000)
+		if dupErr != nil {
+			t.Error(dupErr)
+			return
+		}
+		t.Cleanup(func() { _ = unix.Close(last) })
+		target, linkErr := os.Readlink("/proc/self/fd/" + strconv.Itoa(last))
+		if linkErr != nil {
+			t.Error(linkErr)
+		}
+		inode = strings.TrimSuffix(strings.TrimPrefix(target, "socket:["), "]")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if listener.Close() != nil {
+		t.Fatal("close")
+	}
+	for _, tt := range []struct {
+		name  string
+		step  time.Duration // that passes from one look at the clock to the next
+		found int
+	}{
+		{"in time", 0, os.Getpid()},
+		{"late", searchTime / 2, 0},
+	} {
+		f := newFinder(os.Getuid(), os.Getgid())
+		var now time.Duration
+		f.cpu = func() time.Duration { now += tt.step; return now }
+		if pid, _ := f.holder([]int{os.Getpid()}, inode, searchTime); pid != tt.found {
+			t.Errorf("%s: process %d, want %d", tt.name, pid, tt.found)
 		}
 	}
 }

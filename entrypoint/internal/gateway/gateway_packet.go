@@ -9,8 +9,13 @@ import (
 	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
 )
 
-// packetQueue holds refused packets while their processes are searched for.
-const packetQueue = 4096
+const (
+	// packetQueue holds refused packets while their processes are searched for.
+	packetQueue = 4096
+	// drainTime is how long processes are searched for behind the end. The search reads the memory of processes of the agent's, which can make it wait; the
+	// summary must not.
+	drainTime = time.Second
+)
 
 // packetLog turns refused packets into events. The reader of the kernel's messages only queues, so that the kernel's buffer stays
 // empty; what does not fit is in the rules' counters.
@@ -43,9 +48,9 @@ func listenPackets(ledger *ledger, finder *finder) (*packetLog, error) {
 		return nil, err
 	}
 	go finder.run(p.done)
-	go p.work(func(packet firewall.Packet) {
+	go p.work(func(packet firewall.Packet, search bool) {
 		e := packetEvent(packet, uint32(loopback.Index)) //nolint:gosec // an index is small and positive
-		if network := networkOf(packet); network != "" {
+		if network := networkOf(packet); network != "" && search {
 			e.Process = finder.Process(network, packet.Src, packet.Dst)
 		}
 		ledger.recordPacket(e)
@@ -53,19 +58,19 @@ func listenPackets(ledger *ledger, finder *finder) (*packetLog, error) {
 	return p, nil
 }
 
-func (p *packetLog) work(record func(firewall.Packet)) {
+// work records until stop, and then what is queued; search says whether there is time to look for the process.
+func (p *packetLog) work(record func(packet firewall.Packet, search bool)) {
 	defer close(p.worked)
-	for {
+	for stopped := false; !stopped; {
 		select {
 		case packet := <-p.queue:
-			record(packet)
-			continue
+			record(packet, true)
 		case <-p.stop:
+			stopped = true
 		}
-		for len(p.queue) > 0 { // a last one that the reader adds now is in the counters
-			record(<-p.queue)
-		}
-		return
+	}
+	for end := time.Now().Add(drainTime); len(p.queue) > 0; { // a last one that the reader adds now is in the counters
+		record(<-p.queue, time.Now().Before(end))
 	}
 }
 

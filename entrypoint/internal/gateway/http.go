@@ -77,8 +77,20 @@ func (s *httpSession) dialUpstream(ctx context.Context) (net.Conn, error) {
 	}
 	ip := addr.Addr()
 	s.upstream.Store(&ip)
-	context.AfterFunc(ctx, func() { _ = conn.Close() })
-	return conn, nil
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return &sessionConn{conn, stop}, nil
+}
+
+// sessionConn ends with its session. Closed before, nothing of it stays: a session may have as many as it has requests.
+type sessionConn struct {
+	net.Conn
+	forget func() bool
+}
+
+// Close implements [net.Conn].
+func (c *sessionConn) Close() error {
+	c.forget()
+	return c.Conn.Close()
 }
 
 // next waits for a request and returns it when it may be forwarded. Otherwise it has recorded and ended what there was.

@@ -2,13 +2,18 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"weak"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -218,5 +223,44 @@ func TestHTTPAnswersAClientThatHasEndedItsSide(t *testing.T) {
 	send(t, up, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	if _, body := readResponse(t, bufio.NewReader(conn), "GET"); body != "ok" {
 		t.Errorf("body %q", body)
+	}
+}
+
+// One connection of the agent's may carry millions of requests, and every one of them take a connection to the upstream.
+func TestHTTPKeepsNothingOfClosedConnections(t *testing.T) {
+	const requests = 50
+	var dialled []weak.Pointer[net.TCPConn]
+	r := newRig(t, allowing, site80, func(p *proxy) {
+		dial := p.dial
+		p.dial = func(ctx context.Context, to target) (duplex, netip.AddrPort, error) {
+			conn, addr, err := dial(ctx, to)
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				dialled = append(dialled, weak.Make(tcp))
+			}
+			return conn, addr, err
+		}
+	})
+	r.serveSite(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") })
+	conn := r.connect(t)
+	br := bufio.NewReader(conn)
+	for range requests {
+		send(t, conn, "GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n")
+		if resp, _ := readResponse(t, br, "GET"); resp.StatusCode != http.StatusOK {
+			t.Fatalf("status %d", resp.StatusCode)
+		}
+		r.next(t)
+	}
+	if len(dialled) != requests {
+		t.Fatalf("%d connections for %d requests", len(dialled), requests)
+	}
+	runtime.GC()
+	kept := 0
+	for _, p := range dialled {
+		if p.Value() != nil {
+			kept++
+		}
+	}
+	if kept > requests/2 { // the last ones may still be on their way out
+		t.Errorf("%d of %d closed connections are kept", kept, requests)
 	}
 }
