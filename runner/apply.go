@@ -40,7 +40,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	if err := errors.Join(f.list...); err != nil {
 		return err
 	}
-	patch, err := os.Open(filepath.Join(folder, filePatch))
+	patch, err := reports.OpenArtifact(folder, filePatch)
 	if errors.Is(err, os.ErrNotExist) {
 		// A wrong folder must not pass for a run without changes: in a pipeline nobody would see it.
 		if _, err := os.Stat(filepath.Join(folder, fileReport)); err != nil {
@@ -50,7 +50,7 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return nil
 	}
 	if err != nil {
-		return err
+		return &UsageError{Option: "patch", Value: filepath.Join(folder, filePatch), Err: plainPathError(err)}
 	}
 	defer patch.Close()
 	secrets, err := secretValues(cfg)
@@ -74,7 +74,11 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return nil
 	}
 	gate := changes.Gate(gateOptions(cfg, ws.Sub(), secrets))
-	gate.Findings = append(gate.Findings, findingsOfTheRun(folder, severities)...)
+	known, err := findingsOfTheRun(folder, severities)
+	if err != nil {
+		return err
+	}
+	gate.Findings = append(gate.Findings, known...)
 	if blocked(gate) {
 		logFindings(log, gate)
 		return withHint(ErrGate, "read the findings; what you want all the same, let pass by --gate RULE=warn")
@@ -87,16 +91,14 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 }
 
 // findingsOfTheRun are those that block and that nobody could find again without the run's own options: where the agent was started, and its
-// secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now.
-func findingsOfTheRun(folder string, severities map[string]reports.Severity) []reports.Finding {
-	in, err := os.Open(filepath.Join(folder, fileReport))
-	if err != nil {
-		return nil
+// secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now; one that cannot be read is a fault.
+func findingsOfTheRun(folder string, severities map[string]reports.Severity) ([]reports.Finding, error) {
+	report, err := readRun(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
 	}
-	defer in.Close()
-	report, err := reports.ReadReport(in)
 	if err != nil {
-		return nil
+		return nil, &UsageError{Option: "report", Value: filepath.Join(folder, fileReport), Err: err}
 	}
 	var list []reports.Finding
 	for _, f := range report.Gate.Findings {
@@ -110,7 +112,7 @@ func findingsOfTheRun(folder string, severities map[string]reports.Severity) []r
 			list = append(list, f)
 		}
 	}
-	return list
+	return list, nil
 }
 
 func blocked(gate reports.Gate) bool {

@@ -101,6 +101,3 @@ func setDefault[T comparable](field *T, value T) {
 		*field = value
 	}
 }
-
-// LatestRun is the output folder of the run that ended last, as far as it used the default of --out.
-func LatestRun() (string, error) { return outputPath(Config{}, "latest") }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/yolo-run/yolo-run/reports"
 	"github.com/yolo-run/yolo-run/reports/render"
 	"github.com/yolo-run/yolo-run/runner"
 )
@@ -27,13 +28,13 @@ func (a *app) diffCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			patch, err := os.Open(filepath.Join(folder, "changes.patch"))
+			patch, err := reports.OpenArtifact(folder, "changes.patch")
 			if errors.Is(err, os.ErrNotExist) {
 				a.logger().Info("the run changed nothing", "folder", folder)
 				return nil
 			}
 			if err != nil {
-				return err
+				return fileFault("patch", filepath.Join(folder, "changes.patch"), err)
 			}
 			defer patch.Close()
 			return a.showPatch(patch)

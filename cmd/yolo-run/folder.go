@@ -18,7 +18,7 @@ func (a *app) applyCommand() *cobra.Command {
 	flags := newFlagValues()
 	cmd := &cobra.Command{
 		Use:   "apply [RUN]",
-		Short: "Apply the patch of a run to the workspace, after the gate (default: the latest)",
+		Short: "Apply the patch of a run to the workspace, after the gate (default: the latest of the workspace)",
 		Args:  oneFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l := load(flags, a.environ)
@@ -26,7 +26,7 @@ func (a *app) applyCommand() *cobra.Command {
 			if err := errors.Join(l.faults...); err != nil {
 				return err
 			}
-			folder, err := runFolder(args)
+			folder, err := folderToApply(args, l.cfg.Workspace)
 			if err != nil {
 				return err
 			}
@@ -131,6 +131,14 @@ func runFolder(args []string) (string, error) {
 	return latestFolder("name the folder that --out of the run named")
 }
 
+// folderToApply is the folder that was named, or that of the latest run in the workspace.
+func folderToApply(args []string, workspace string) (string, error) {
+	if len(args) == 0 {
+		return runner.LatestRunOf(workspace)
+	}
+	return runFolder(args)
+}
+
 // latestFolder is the folder of the latest run that used the default of --out. hint says what to do where there is none.
 func latestFolder(hint string) (string, error) {
 	latest, err := runner.LatestRun()
@@ -159,7 +167,7 @@ func folderOfID(id string) string {
 
 func readReport(folder string) (*reports.Report, error) {
 	name := filepath.Join(folder, "report.json")
-	in, err := os.Open(name)
+	in, err := reports.OpenArtifact(folder, "report.json")
 	if err != nil {
 		return nil, fileFault("report", name, err)
 	}

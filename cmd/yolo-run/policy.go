@@ -83,14 +83,16 @@ func (a *app) policyOf(flags *flagValues) (policy.Spec, error) {
 
 // readDestinations groups the events of a run. The log is untrusted: what the agent asked for stands in it.
 func readDestinations(log string) ([]reports.Destination, error) {
+	open := func() (*os.File, error) { return os.Open(log) } // whoever names it may name a pipe
 	if log == "" {
 		folder, err := latestFolder("name the run's network.jsonl by --log; it is in the folder that --out named")
 		if err != nil {
 			return nil, err
 		}
 		log = filepath.Join(folder, "network.jsonl")
+		open = func() (*os.File, error) { return reports.OpenArtifact(folder, "network.jsonl") }
 	}
-	in, err := os.Open(log)
+	in, err := open()
 	if err != nil {
 		return nil, fileFault("--log", log, err)
 	}

@@ -129,7 +129,7 @@ func findPatch(m Model, scale int) (foundPatch, []string) {
 	case m.Dir == "":
 		return foundPatch{}, []string{"The differences are in changes.patch; this page was made without it."}
 	}
-	in, err := openArtifact(m.Dir, "changes.patch")
+	in, err := reports.OpenArtifact(m.Dir, "changes.patch")
 	if err != nil {
 		return foundPatch{}, []string{"The differences are not shown: changes.patch could not be read."}
 	}

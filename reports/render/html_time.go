@@ -3,7 +3,6 @@ package render
 import (
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 
@@ -140,7 +139,7 @@ func denialMarks(m Model, total int64) (rows []markRow, note string) {
 	if m.Dir == "" || r.Network.Denied+r.Network.WouldDeny == 0 || r.StartedAt.IsZero() {
 		return nil, ""
 	}
-	in, err := openArtifact(m.Dir, "network.jsonl")
+	in, err := reports.OpenArtifact(m.Dir, "network.jsonl")
 	if err != nil {
 		return nil, "When attempts were denied is not shown: network.jsonl could not be read."
 	}
@@ -178,22 +177,4 @@ func denialMarks(m Model, total int64) (rows []markRow, note string) {
 
 func eventTarget(e reports.Event) string {
 	return Target(reports.Destination{Name: e.Name, Addr: e.Addr, Port: e.Port})
-}
-
-// openArtifact opens a file of an output folder. The folder may have come from elsewhere: nothing outside of it is read, and nothing that is no
-// file, such as a pipe that never ends.
-func openArtifact(dir, name string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	info, err := root.Lstat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	return root.Open(name)
 }
