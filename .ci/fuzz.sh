@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Runs every fuzz test of the repository, one after the other:
 #
-#   .ci/fuzz.sh TIME
+#   .ci/fuzz.sh TIME [FLAG…]
+#
+# The FLAGs are go test's: -parallel=1 leaves the machine's other CPUs to others.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 time=${1:?how long each runs, such as 10s}
+shift
 
 found=0
 while IFS=: read -r file test; do
   found=$((found + 1))
   printf '==> %s %s\n' "${file%/*}" "$test" >&2
-  go test -run '^$' -fuzz "^$test\$" -fuzztime "$time" "$(dirname "$file")"
+  go test -run '^$' -fuzz "^$test\$" -fuzztime "$time" "$@" "$(dirname "$file")"
 done < <(grep -roE --include='*_test.go' --exclude-dir=build '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func /:/' | sort)
 ((found > 0)) || { echo 'no fuzz test found' >&2 && exit 1; }
 printf '%d fuzz tests ran for %s each\n' "$found" "$time" >&2

@@ -42,6 +42,8 @@ main() {
   if [[ -n ${TESTING:-} ]]; then
     context test-musl test/musl
     image test-musl
+    context test-clients test/clients
+    image test-clients --build-arg "BASE=yolo-run/base:$VERSION" --label "yolo-run.base=$(labelled "yolo-run/base:$VERSION")"
   fi
   sizes
   ((SECONDS - started < 2)) || say "images ready in $((SECONDS - started)) s"

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,45 +38,77 @@ func total(events []reports.Event) (n int64) {
 	return n
 }
 
-// Attack 1: the verdict does not depend on the client, on proxy variables or on NO_PROXY.
-func TestAttack1EveryClientGetsTheSameVerdict(t *testing.T) {
-	t.Parallel()
-	n := needInternet(t)
-	clients := []struct{ name, command string }{
+// getter is a command that gets a URL: its exit code is 0 when it was answered.
+type getter struct{ name, command string }
+
+// getters are programs that differ in what looks names up, speaks TLS and heeds variables of proxies.
+func getters() []getter {
+	const proxies = `env https_proxy=http://denied.test:80 http_proxy=http://denied.test:80 `
+	return []getter{
 		{"curl", `curl -sSf -m 5 -o /dev/null %s`},
 		{"curl-noproxy", `env NO_PROXY='*' no_proxy='*' curl -sSf -m 5 -o /dev/null %s`},
-		{"curl-proxy", `env https_proxy=http://denied.test:80 http_proxy=http://denied.test:80 NO_PROXY=allowed.test curl -sSf -m 5 -o /dev/null %s`},
+		{"curl-proxy", proxies + `NO_PROXY=allowed.test curl -sSf -m 5 -o /dev/null %s`},
+		{"wget", `wget -q -t 1 -T 5 --ca-certificate=$SSL_CERT_FILE -O /dev/null %s`},
+		{"wget-proxy", proxies + `no_proxy=allowed.test wget -q -t 1 -T 5 --ca-certificate=$SSL_CERT_FILE -O /dev/null %s`},
 		{"python", `python3 -c "import urllib.request as u; u.urlopen('%s', timeout=5).read()"`},
 		{"go", `/workspace/fetch %s`},
 		{"node", `node -e "fetch('%s').then(r => r.text()).catch(e => process.exit(7))"`},
 	}
+}
+
+// Attack 1: the verdict does not depend on the client, on proxy variables or on NO_PROXY.
+func TestAttack1EveryClientGetsTheSameVerdict(t *testing.T) {
+	t.Parallel()
+	n := needInternet(t)
 	var script strings.Builder
+	var urls, names []string
 	for _, scheme := range []string{"http", "https"} {
 		for _, host := range []string{"allowed.test", "denied.test"} {
-			for _, c := range clients {
+			urls = append(urls, scheme+"://"+host+"/java")
+			for _, c := range getters() {
 				fmt.Fprintf(&script, c.command+" >/dev/null 2>&1; echo %s-%s-%s=$?\n", scheme+"://"+host+"/"+c.name, c.name, scheme, host)
 			}
 		}
 	}
+	for _, c := range getters() {
+		names = append(names, c.name)
+	}
+	// Java takes seconds to start, so that it gets all of them at once; its proxies are not in the environment.
+	const proxies = `-Dhttp.proxyHost=denied.test -Dhttps.proxyHost=denied.test -Dhttp.proxyPort=80 -Dhttps.proxyPort=80 -Dhttp.nonProxyHosts=allowed.test`
+	for name, options := range map[string]string{"java": "", "java-proxy": proxies} {
+		fmt.Fprintf(&script, "java -XX:TieredStopAtLevel=1 %s /workspace/Fetch.java %s %s 2>/dev/null\n", options, name, strings.Join(urls, " "))
+		names = append(names, name, name+"-url")
+	}
 	dir := t.TempDir()
 	buildGoClient(t, filepath.Join(dir, "fetch"))
-	r := try(t, script.String(), online(n, "allowed.test"), withCA(n.caFile(t)), func(cfg *runner.Config) { cfg.Workspace = dir })
+	if err := os.WriteFile(filepath.Join(dir, "Fetch.java"), readFile(t, "testdata/Fetch.java"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := try(t, script.String(), online(n, "allowed.test"), withCA(n.caFile(t)), func(cfg *runner.Config) {
+		cfg.Workspace, cfg.Image = dir, "yolo-run/test-clients:"+version()
+	})
 	r.want(t, reports.NoChanges)
 	for _, scheme := range []string{"http", "https"} {
-		for _, c := range clients {
-			if got := r.says(t, c.name+"-"+scheme+"-allowed.test"); got != "0" {
-				t.Errorf("%s over %s to an allowed name: exit code %s, want 0", c.name, scheme, got)
+		for _, name := range names {
+			if got := r.says(t, name+"-"+scheme+"-allowed.test"); got != "0" {
+				t.Errorf("%s over %s to an allowed name: exit code %s, want 0", name, scheme, got)
 			}
-			if got := r.says(t, c.name+"-"+scheme+"-denied.test"); got == "0" {
-				t.Errorf("%s over %s reached a denied name", c.name, scheme)
+			if got := r.says(t, name+"-"+scheme+"-denied.test"); got == "0" {
+				t.Errorf("%s over %s reached a denied name", name, scheme)
 			}
 		}
 	}
 	if reached := n.seen(t, "http denied.test"); len(reached) > 0 {
 		t.Errorf("the denied name was reached: %q", reached)
 	}
-	if got := total(r.find(reports.Deny, deniedName(reports.LayerDNS, "denied.test"))); got < int64(len(clients)) {
+	denied := r.find(reports.Deny, deniedName(reports.LayerDNS, "denied.test"))
+	if got := total(denied); got < int64(len(names)) {
 		t.Errorf("%d denied lookups of denied.test are on record, want at least one for each client", got)
+	}
+	for _, exe := range []string{"/curl", "/wget", "/python3", "/fetch", "/node", "/java"} {
+		if !slices.ContainsFunc(denied, func(e reports.Event) bool { return e.Process != nil && strings.Contains(e.Process.Exe, exe) }) {
+			t.Errorf("no denied lookup of denied.test is on record as one of %s", exe)
+		}
 	}
 	if allowed := r.find(reports.Allow, deniedName(reports.LayerTLS, "allowed.test")); len(allowed) == 0 || allowed[0].BytesIn == 0 {
 		t.Errorf("allowed TLS connections are not on record: %+v", allowed)
