@@ -59,7 +59,7 @@ func (r agentRole) supervise() wire.AgentExit {
 	if err != nil {
 		return refused(err)
 	}
-	stop := signals.forward(pid)
+	stop := signals.forward(pid, r.leftovers)
 	status, err := reap(pid)
 	stop()
 	r.leftovers()

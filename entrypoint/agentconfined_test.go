@@ -188,14 +188,24 @@ func TestTheRoleIsOutOfTheAgentsReach(t *testing.T) {
 
 // What the agent has left running holds the output open, and an engine without cgroups waits for its end: so does this pipe.
 func TestWhatTheAgentLeavesRunningEndsWithIt(t *testing.T) {
-	r, cmd := confinedRole(t, "sh", "-c", `setsid sleep 600 & trap '' TERM; (sleep 600; sleep 600) & kill -0 $! && echo left; exit 7`)
-	cmd.Env = append(cmd.Env, omitEnv+"=", roleLeftoversEnv+"=1")
-	// PID 1 of the namespace is another's, as the gateway is.
-	cmd.Args = append([]string{"sh", "-c", `"$@" | cat; echo gateway=alive`, "sh"}, cmd.Args...)
-	cmd.Path = "/bin/sh"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	got := r.finish(t, cmd)
-	if got.exit.ExitCode != 7 || got.stdout != "left\ngateway=alive\n" {
-		t.Errorf("%+v; %q; %s", got.exit, got.stdout, got.stderr)
+	for name, tc := range map[string]struct {
+		end          string
+		code, signal int
+	}{
+		"it ends":          {"exit 7", 7, 0},
+		"it is to end now": {"kill -ALRM $PPID; sleep 600", 137, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, cmd := confinedRole(t, "sh", "-c", `trap '' TERM; setsid sleep 600 & (sleep 600; sleep 600) & kill -0 $! && echo left; `+tc.end)
+			cmd.Env = append(cmd.Env, omitEnv+"=", roleLeftoversEnv+"=1")
+			// PID 1 of the namespace is another's, as the gateway is.
+			cmd.Args = append([]string{"sh", "-c", `"$@" | cat; echo gateway=alive`, "sh"}, cmd.Args...)
+			cmd.Path = "/bin/sh"
+			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+			got := r.finish(t, cmd)
+			if got.exit.ExitCode != tc.code || got.exit.Signal != tc.signal || got.stdout != "left\ngateway=alive\n" {
+				t.Errorf("%+v; %q; %s", got.exit, got.stdout, got.stderr)
+			}
+		})
 	}
 }

@@ -9,28 +9,34 @@ import (
 	"syscall"
 )
 
-// agentSignals are the signals for the agent that reach its parent. They wait until there is an agent.
+// agentSignals are the signals for the agent that reach its parent, and [wire.EndSignal]. They wait until there is an agent.
 type agentSignals chan os.Signal
 
 func catchSignals() agentSignals {
 	s := make(agentSignals, 16)
 	signal.Notify(s, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT,
-		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGWINCH)
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGCONT, syscall.SIGWINCH, endSignal)
 	return s
 }
 
 // release gives the signals their usual effect again.
 func (s agentSignals) release() { signal.Stop(s) }
 
+// endSignal is [wire.EndSignal].
+const endSignal = syscall.SIGALRM
+
 // forward sends every signal on to a process group until stop is called, which waits for the last one. A group that is gone misses nothing.
-func (s agentSignals) forward(group int) (stop func()) {
+// The signal to end at once calls end in place of that.
+func (s agentSignals) forward(group int, end func()) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
 			select {
 			case sig := <-s:
-				if n, ok := sig.(syscall.Signal); ok {
+				if n, ok := sig.(syscall.Signal); n == endSignal {
+					end()
+				} else if ok {
 					_ = syscall.Kill(-group, n) // ESRCH is the only error: same user, same namespace
 				}
 			case <-done:

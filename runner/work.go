@@ -15,8 +15,11 @@ import (
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
 
-// How long an agent that was told to end may take before it is killed. Patch and reports of a cancelled run are due after 5 s.
-const termGrace = 2 * time.Second
+// How long an agent that was told to end may take before it is killed, and how long that may take. Patch and reports of a cancelled run are due after 5 s.
+const (
+	termGrace = 2 * time.Second
+	endGrace  = 500 * time.Millisecond
+)
 
 // Why an agent did not end by itself.
 var (
@@ -123,18 +126,22 @@ func diskError(disk wire.Disk, least Bytes) error {
 	return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes), least)
 }
 
-// stop ends the agent: TERM, and KILL for one that does not listen. What is left after it dies with the gateway.
+// stop ends the agent: TERM, then the end of all its processes for one that does not listen, and KILL where even the entrypoint does not. What is left
+// after it dies with the gateway.
 func (r *run) stop(ctx context.Context, ended <-chan boxEnd) error {
 	ctx, cancel := context.WithTimeout(ctx, termGrace+3*time.Second)
 	defer cancel()
-	kill := time.NewTimer(termGrace)
+	end, kill := time.NewTimer(termGrace), time.NewTimer(termGrace+endGrace)
+	defer end.Stop()
 	defer kill.Stop()
 	errs := []error{r.box.Kill(ctx, "TERM")}
 	for {
 		select {
-		case end := <-ended:
-			r.ending.code = end.code
-			return errors.Join(append(errs, end.err)...)
+		case box := <-ended:
+			r.ending.code = box.code
+			return errors.Join(append(errs, box.err)...)
+		case <-end.C:
+			errs = append(errs, r.box.Kill(ctx, wire.EndSignal))
 		case <-kill.C:
 			errs = append(errs, r.box.Kill(ctx, "KILL"))
 		case <-ctx.Done():

@@ -138,6 +138,10 @@ const (
 	ExitPath       = OutDir + "/exit.json"
 )
 
+// EndSignal is the signal to the first process of the agent's container that ends all of the agent's processes at once. SIGKILL would end that process alone on
+// an engine without cgroups, which then waits for the others.
+const EndSignal = "ALRM"
+
 // AgentConfig is the file agent.json: what `entrypoint agent` runs and what it insists on before it does.
 type AgentConfig struct {
 	Wire int      `json:"wire"`
