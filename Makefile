@@ -51,10 +51,10 @@ test: test-images test-tools $(TOOLS)/act ## Run every test, on a real engine
 test-images: images
 	@[[ -n '$(AGENTS)' ]] || echo '==> AGENTS= was given: the tests of the real agents (claude, codex, gemini) are left out' >&2
 
-# What builds namespaces and rules of the tests' own: an engine elsewhere (DOCKER_HOST) does not bring them along.
+# What builds namespaces, rules and an engine of the tests' own: an engine elsewhere (DOCKER_HOST) does not bring them along.
 .PHONY: test-tools
 test-tools:
-	@source images/lib.sh && need ip=iproute2 iptables-nft=iptables iptables-legacy=iptables setpriv=util-linux
+	@source images/lib.sh && need ip=iproute2 iptables-nft=iptables iptables-legacy=iptables setpriv=util-linux dockerd=docker.io
 	@# A browser, and what checks pages in it, which comes from npm like the agents.
 	@source images/lib.sh && type -P chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || need chromium-headless-shell
 	@[[ -z '$(AGENTS)' ]] || .ci/axe.sh

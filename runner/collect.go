@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/yolo-run/yolo-run/reports"
+	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
@@ -22,8 +24,8 @@ func (r *run) collect(ctx context.Context) {
 	if !r.ending.started || r.collector == nil {
 		return
 	}
-	if !r.gone() {
-		r.fault(errors.New("the gateway still runs: the workspace is not read while a process could change it"))
+	if err := r.gone(ctx); err != nil {
+		r.fault(fmt.Errorf("the workspace is not read while a process could change it: %w", err))
 		return
 	}
 	defer r.phase("collect")()
@@ -45,10 +47,26 @@ func (r *run) collect(ctx context.Context) {
 	r.fault(r.writePatch())
 }
 
-// gone reports whether the gateway has ended.
-func (r *run) gone() bool {
+// gone returns an error unless the gateway has ended. An engine that broke off is asked again: it may have come back, and brought the gateway along.
+func (r *run) gone(ctx context.Context) error {
+	if !isClosed(r.gateway.ended) {
+		return errors.New("the gateway still runs")
+	}
+	if !errors.Is(r.gateway.waitError(), sandbox.ErrLost) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleDeadline)
+	defer cancel()
+	running, err := r.gateway.container.Running(ctx)
+	if err == nil && running {
+		err = errors.New("the gateway still runs")
+	}
+	return err
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-r.gateway.ended:
+	case <-c:
 		return true
 	default:
 		return false
@@ -109,6 +127,7 @@ func (r *run) clear(ctx context.Context) {
 	r.stopBeats()
 	if err := r.engine.RemoveRun(ctx, r.id); err != nil {
 		r.log.Warn("not everything of this run could be removed; the next run or yolo-run clean will try again", "error", err)
+		r.lostEngine(r.engine.Answers(ctx))
 	} else {
 		r.fault(r.state.close())
 	}
@@ -117,4 +136,14 @@ func (r *run) clear(ctx context.Context) {
 		r.fault(r.changes.Close())
 	}
 	r.warnIf("connection to the engine", r.engine.Close())
+}
+
+// lostEngine puts the cause before everything that followed from it.
+func (r *run) lostEngine(err error) {
+	if err == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = slices.Insert(r.faults, 0, withHint(err, "the agent ends within "+heartbeatTimeout.String()+" of it; start the engine: the next run or yolo-run clean removes what is left"))
 }

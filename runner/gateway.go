@@ -185,12 +185,17 @@ func (g *gatewayLink) finish(ctx context.Context) (*wire.Summary, error) {
 	return g.summary, nil
 }
 
+// waitError is why nobody knows how the gateway ended, nil while it runs.
+func (g *gatewayLink) waitError() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
 // kill ends the gateway without its last words, and waits until it is gone.
 func (g *gatewayLink) kill(ctx context.Context) error {
-	select {
-	case <-g.ended:
+	if isClosed(g.ended) && !errors.Is(g.waitError(), sandbox.ErrLost) {
 		return nil
-	default:
 	}
 	if err := g.container.Kill(ctx, "KILL"); err != nil {
 		return err
@@ -212,7 +217,11 @@ func (g *gatewayLink) failure() error {
 // failureLocked says why the gateway ended before its time.
 func (g *gatewayLink) failureLocked() error {
 	if g.fatal != nil {
-		return fmt.Errorf("gateway gave up at stage %s: %s", g.fatal.Stage, g.fatal.Reason)
+		err := fmt.Errorf("gateway gave up at stage %s: %s", g.fatal.Stage, g.fatal.Reason)
+		if g.fatal.Stage == "signal" {
+			return withHint(err, "somebody stopped its container: the engine, if it was stopped or started anew, or docker stop")
+		}
+		return err
 	}
 	if g.err != nil { // then the exit code is unknown, too: as a rule the engine is gone
 		return fmt.Errorf("gateway ended without its summary: %w", g.err)

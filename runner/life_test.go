@@ -96,6 +96,13 @@ func launchIn(t *testing.T, env []string, script string, args ...string) *proces
 func start(t *testing.T, script string, args ...string) *process {
 	t.Helper()
 	p := launch(t, filepath.Join(t.TempDir(), "state"), script, args...)
+	p.waitUp(t)
+	return p
+}
+
+// waitUp returns when the agent printed "up".
+func (p *process) waitUp(t *testing.T) {
+	t.Helper()
 	seen := ""
 	for {
 		line, err := p.lines.ReadString('\n')
@@ -103,7 +110,7 @@ func start(t *testing.T, script string, args ...string) *process {
 			t.Fatalf("yolo-run ended before its agent was up: %v\n%s", err, seen+line)
 		}
 		if strings.Contains(line, "│ up") {
-			return p
+			return
 		}
 		seen += line
 	}
@@ -164,7 +171,11 @@ func (p *process) runIDs(t *testing.T) []string {
 // remains lists the names of a run's containers, running only or all, and volumes.
 func remains(t *testing.T, id string, all bool) []string {
 	t.Helper()
-	engine := needEngine(t)
+	return remainsOn(t, needEngine(t), id, all)
+}
+
+func remainsOn(t *testing.T, engine *client.Client, id string, all bool) []string {
+	t.Helper()
 	containers, err := engine.ContainerList(t.Context(), client.ContainerListOptions{All: all, Filters: client.Filters{}.Add("name", "yolo-run-"+id)})
 	if err != nil {
 		t.Fatal(err)

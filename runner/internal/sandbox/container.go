@@ -105,6 +105,9 @@ func (s stdin) Close() error                { return s.conn.CloseWrite() }
 // outputGrace is how long output may still come after a container ended. It comes at once; only a dead engine lets us wait.
 const outputGrace = 5 * time.Second
 
+// ErrLost says that nobody knows whether a container has ended: the engine broke its answer off.
+var ErrLost = errors.New("the engine no longer says how it is")
+
 // Wait waits until the container ended and all of its output was written.
 func (c *Container) Wait(ctx context.Context) (Exit, error) {
 	select {
@@ -115,7 +118,7 @@ func (c *Container) Wait(ctx context.Context) (Exit, error) {
 		}
 		return exit, c.flush(ctx)
 	case err := <-c.waiter.Error:
-		return Exit{}, fmt.Errorf("wait for %s container: %w", c.role, err)
+		return Exit{}, fmt.Errorf("wait for %s container: %w: %w", c.role, ErrLost, err)
 	case <-ctx.Done():
 		return Exit{}, context.Cause(ctx)
 	}
@@ -142,6 +145,18 @@ func (c *Container) OOMKilled(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("inspect %s container: %w", c.role, err)
 	}
 	return res.State.OOMKilled, nil
+}
+
+// Running asks the engine whether the container runs. One that the engine does not know does not.
+func (c *Container) Running(ctx context.Context) (bool, error) {
+	res, err := c.library.Inspect(ctx)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("inspect %s container: %w", c.role, err)
+	}
+	return res.State.Running, nil
 }
 
 // Kill sends a signal, such as TERM, to the container's first process. That it is dead already is no error.

@@ -195,6 +195,16 @@ func (l libraryLog) Printf(format string, args ...any) {
 	l.log.Debug("testcontainers", "message", strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
 
+// Answers returns [ErrNoEngine], wrapped with the address, when the engine is gone, however long it was there.
+func (e *Engine) Answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := e.client.Ping(ctx, client.PingOptions{}); err != nil {
+		return fmt.Errorf("%w at %s any more: %w", ErrNoEngine, e.host, err)
+	}
+	return nil
+}
+
 // ask fills in the facts.
 func (e *Engine) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
