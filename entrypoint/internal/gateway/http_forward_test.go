@@ -264,3 +264,15 @@ func TestHTTPKeepsNothingOfClosedConnections(t *testing.T) {
 		t.Errorf("%d of %d closed connections are kept", kept, requests)
 	}
 }
+
+func TestHTTPBoundsTheHeaderOfAResponse(t *testing.T) {
+	for fill, want := range map[int]int{12 << 10: http.StatusOK, 20 << 10: http.StatusBadGateway} {
+		r := newRig(t, allowing, site80)
+		r.serveSite(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Fill", strings.Repeat("x", fill)) })
+		conn := r.connect(t)
+		send(t, conn, "GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n")
+		if resp, _ := readResponse(t, bufio.NewReader(conn), "GET"); resp.StatusCode != want {
+			t.Errorf("%d octets: status %d, want %d", fill, resp.StatusCode, want)
+		}
+	}
+}
