@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/yolo-run/yolo-run/reports"
@@ -101,33 +102,49 @@ touch /tmp/done; wait; cat /tmp/out
 
 // A socket that is bound to lo with SO_BINDTODEVICE must not pass as loopback, and leaves a record. A TCP socket that did this to itself
 // waits for its own time-out: the kernel delivers no refusal to it, because what comes back for the address of eth0 is not for a socket on
-// lo.
-func TestAttackBindToLoopbackDevice(t *testing.T) {
+// lo. One that is bound to eth0 leads redirected packets out by it, with the address 127.0.0.1.
+func TestAttackBindToADevice(t *testing.T) {
 	t.Parallel()
 	n := needInternet(t)
 	r := try(t, `python3 - <<'PY'
 import socket, time
-for name, kind in (("tcp", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)):
+def go(name, kind, device, to):
     begun = time.monotonic()
     try:
-        s = socket.socket(socket.AF_INET, kind); s.settimeout(4)
-        s.setsockopt(socket.SOL_SOCKET, 25, b"lo\0")
-        s.connect(("`+internetAddr+`", 8099)); s.send(b"GET /seen HTTP/1.0\r\n\r\n"); s.send(b"x")
+        s = socket.socket(socket.AF_INET, kind); s.settimeout(2)
+        s.setsockopt(socket.SOL_SOCKET, 25, device)
+        s.connect(to); s.send(b"GET /seen HTTP/1.0\r\n\r\n"); s.send(b"x")
         print(f"{name}={'open' if s.recv(10) else 'closed'}")
-    except OSError as e: print(f"{name}=closed")
+    except OSError: print(f"{name}=closed")
     print(f"{name}-quick={time.monotonic()-begun < 1}")
+go("lo-tcp", socket.SOCK_STREAM, b"lo", ("`+internetAddr+`", 8099))
+go("lo-udp", socket.SOCK_DGRAM, b"lo", ("`+internetAddr+`", 8099))
+go("eth0-tcp", socket.SOCK_STREAM, b"eth0", ("`+internetAddr+`", 8099))
+go("eth0-name", socket.SOCK_STREAM, b"eth0", (socket.gethostbyname("allowed.test"), 80))
+go("eth0-udp", socket.SOCK_DGRAM, b"eth0", ("`+internetAddr+`", 8099))
+go("eth0-lookup", socket.SOCK_DGRAM, b"eth0", ("`+internetAddr+`", 53))
 PY
-curl -s -m 3 -o /dev/null http://allowed.test/; echo control=$?
+curl -sf -m 10 -o /dev/null http://allowed.test/; echo control=$?
 `, online(n, "allowed.test"))
 	r.want(t, reports.NoChanges)
-	for name, want := range map[string]string{"tcp": "closed", "udp": "closed", "udp-quick": "True", "control": "0"} {
+	for name, want := range map[string]string{
+		"lo-tcp": "closed", "lo-udp": "closed", "lo-udp-quick": "True", "control": "0",
+		"eth0-tcp": "closed", "eth0-name": "closed", "eth0-udp": "closed", "eth0-lookup": "closed", "eth0-lookup-quick": "True",
+	} {
 		if got := r.says(t, name); got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
+			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
 	for _, layer := range []reports.Layer{reports.LayerTCP, reports.LayerUDP} {
 		if len(r.find(reports.Deny, func(e reports.Event) bool { return e.Addr == internetAddr && e.Layer == layer })) == 0 {
 			t.Errorf("the attempt over %s is not on record", layer)
+		}
+		// What was redirected before it was stopped has lost its destination, but not its process, where that still waits.
+		if len(r.find(reports.Deny, func(e reports.Event) bool {
+			known := e.Process != nil && strings.Contains(e.Process.Exe, "python")
+			return e.Layer == layer && strings.Contains(e.Reason, "bound to a network device") && (known || layer == reports.LayerUDP)
+		})) == 0 {
+			t.Errorf("the attempt over %s from a socket bound to eth0 is not on record", layer)
 		}
 	}
 }

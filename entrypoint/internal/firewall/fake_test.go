@@ -22,6 +22,7 @@ func newMemory() *memory {
 	m := &memory{policies: map[string]string{}, rules: map[string][]string{}, packets: map[string]int64{}}
 	for table, chains := range map[string][]string{
 		"raw": {"PREROUTING", "OUTPUT"}, "nat": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}, "filter": {"INPUT", "FORWARD", "OUTPUT"},
+		"mangle": {"POSTROUTING"},
 	} {
 		for _, chain := range chains {
 			m.policies[table+" "+chain], m.rules[table+" "+chain] = accept, nil

@@ -42,8 +42,8 @@ func TestApplySetsEveryPolicyAndRuleInOrder(t *testing.T) {
 	if len(output) != 13 || output[len(output)-1] != "-j "+denyChain {
 		t.Errorf("filter OUTPUT: %q", output)
 	}
-	if f.Rules() != 35 {
-		t.Errorf("%d rules and policies, want 35", f.Rules())
+	if f.Rules() != 37 {
+		t.Errorf("%d rules and policies, want 37", f.Rules())
 	}
 }
 

@@ -252,11 +252,12 @@ func TestNeighboursCannotReachIn(t *testing.T) {
 	}
 	runIptables(t, "-I", "INPUT", "1", "-p", "tcp", "--dport", "8080", "-j", "ACCEPT")
 	runIptables(t, "-I", "OUTPUT", "1", "-p", "tcp", "--sport", "8080", "-j", "ACCEPT")
+	runIptables(t, "-t", "mangle", "-I", "POSTROUTING", "1", "-p", "tcp", "--sport", "8080", "-j", "ACCEPT")
 	if err := outsideDials(c.outside, firewalltest.InsideAddr+":8080", 10*time.Second); err != nil {
 		t.Errorf("control: with the port opened: %v", err)
 	}
 	_ = l.Close()
-	if err := c.Verify(t.Context()); err == nil || !strings.Contains(err.Error(), "INPUT") && !strings.Contains(err.Error(), "OUTPUT") {
+	if err := c.Verify(t.Context()); err == nil || !strings.Contains(err.Error(), "INPUT") && !strings.Contains(err.Error(), "OUTPUT") && !strings.Contains(err.Error(), "POSTROUTING") {
 		t.Errorf("Verify does not see the opened port: %v", err)
 	}
 }
@@ -303,6 +304,34 @@ func TestStraysAreNoAttempts(t *testing.T) {
 	}
 	if n := c.counters(t); n.Denied != 0 || n.Stray != 2 {
 		t.Errorf("after an IGMP report: %+v", n)
+	}
+	c.nothingLeft(t)
+}
+
+// A socket that is bound to a device stays with it: after a redirect to 127.0.0.1 its packets would leave by that device, with that address.
+func TestRedirectsLeaveByNoDevice(t *testing.T) {
+	if !firewalltest.Isolated(t) {
+		return
+	}
+	c := newClosed(t)
+	for _, test := range []struct {
+		network, addr string
+		proto         int
+		to            net.Addr
+	}{
+		{"udp4", "203.0.113.9:53", ProtoUDP, c.dns.LocalAddr()},
+		{"tcp4", "203.0.113.9:53", ProtoTCP, c.dnsTCP.Addr()},
+		{"tcp4", "203.0.113.9:443", ProtoTCP, c.proxy.Addr()},
+		{"tcp4", "198.18.0.1:443", ProtoTCP, c.proxy.Addr()},
+	} {
+		before := c.counters(t)
+		if err := send(test.network, test.addr, boundTo("eth0")); test.proto == ProtoTCP && err == nil {
+			t.Errorf("%s %s: connected", test.network, test.addr)
+		}
+		c.refused(t, test.proto, netip.MustParseAddrPort(test.to.String()))
+		if after := c.counters(t); after.Denied == before.Denied {
+			t.Errorf("%s %s: not counted", test.network, test.addr)
+		}
 	}
 	c.nothingLeft(t)
 }

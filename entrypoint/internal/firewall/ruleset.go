@@ -71,6 +71,13 @@ func ipv4Chains(cfg Config) []chain {
 		{table: "filter", name: "FORWARD", policy: drop},
 		{table: "filter", name: "OUTPUT", policy: drop, rules: outputRules(cfg, mark)},
 		{table: "filter", name: denyChain, rules: denyRules()},
+
+		// The last word on the way out. A socket bound to a device (SO_BINDTODEVICE) stays with it after nat: what was redirected to 127.0.0.1 would leave by
+		// that device, which filter cannot see, because it knows the first one only. Nothing can be rejected here.
+		{table: "mangle", name: "POSTROUTING", policy: accept, rules: []rule{
+			{kind: denied, spec: "! -o lo " + notMark + logged()},
+			{spec: "! -o lo " + notMark + " -j DROP"},
+		}},
 	}
 }
 
@@ -117,9 +124,13 @@ func denyRules() []rule {
 // reset does, and for a connection to the engine's resolver the reset would not come back.
 func attemptRules(reject string) []rule {
 	return []rule{
-		{kind: denied, spec: fmt.Sprintf("-j NFLOG --nflog-prefix %s --nflog-group %d", Prefix, LogGroup)},
+		{kind: denied, spec: strings.TrimPrefix(logged(), " ")},
 		{spec: "-j REJECT --reject-with " + reject},
 	}
+}
+
+func logged() string {
+	return fmt.Sprintf(" -j NFLOG --nflog-prefix %s --nflog-group %d", Prefix, LogGroup)
 }
 
 // Prefix is the NFLOG prefix of refused attempts.

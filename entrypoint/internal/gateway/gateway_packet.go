@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
@@ -51,7 +52,11 @@ func listenPackets(ledger *ledger, finder *finder) (*packetLog, error) {
 	go p.work(func(packet firewall.Packet, search bool) {
 		e := packetEvent(packet, uint32(loopback.Index)) //nolint:gosec // an index is small and positive
 		if network := networkOf(packet); network != "" && search {
-			e.Process = finder.Process(network, packet.Src, packet.Dst)
+			dst := packet.Dst
+			if boundToDevice(packet, uint32(loopback.Index)) { //nolint:gosec // see above
+				dst = netip.AddrPort{} // not what the socket knows
+			}
+			e.Process = finder.Process(network, packet.Src, dst)
 		}
 		ledger.recordPacket(e)
 	})

@@ -40,6 +40,8 @@ func packetReason(p firewall.Packet, loopback uint32) string {
 		return "the container engine's resolver and the gateway's lookups are closed to the agent"
 	case p.Src.Addr() == netip.MustParseAddr(firewall.EngineResolver), p.Src.Addr() == netip.MustParseAddr(firewall.LookupSource):
 		return "the sender poses as the container engine's resolver or as the gateway"
+	case boundToDevice(p, loopback):
+		return "the socket is bound to a network device, by which nothing leaves"
 	case p.OutDev == loopback && loopback != 0 && !dst.IsLoopback():
 		return "sent to the loopback device, but the address is not here"
 	case isSpecial:
@@ -65,4 +67,10 @@ func networkOf(p firewall.Packet) string {
 	default:
 		return ""
 	}
+}
+
+// boundToDevice: what is for loopback leaves by another device only where a socket is bound to that. It may have been redirected: then the
+// destination is the gateway's, and the agent's is lost.
+func boundToDevice(p firewall.Packet, loopback uint32) bool {
+	return p.Dst.Addr().IsLoopback() && p.OutDev != loopback && loopback != 0
 }
