@@ -182,6 +182,11 @@ func (s *collectSession) probe(req wire.CollectRequest) error {
 			return err
 		}
 		p.Layers = true
+		if len(req.Name) > 0 {
+			if p.Merged, err = tree.Stat(s.collector.Merged + "/" + string(req.Name)); err != nil {
+				return fmt.Errorf("stat a name in %s: %w", s.collector.Merged, err)
+			}
+		}
 	}
 	return s.lines.Send(wire.CollectMessage{Type: wire.TypeProbe, Probe: &p})
 }

@@ -122,10 +122,8 @@ func (d *doctor) workspace(ctx context.Context) {
 	uid, gid := ws.Owner()
 	who, err := chooseIdentity(d.cfg.User, uid, gid, "")
 	text := fmt.Sprintf("%s, agent would be %d:%d", ws.Root(), who.uid, who.gid)
-	if reason := ws.Unsuitable(who.uid, who.gid); reason != "" {
+	if reason := ws.Unsuitable(); reason != "" {
 		text += ", copied (" + reason + ")"
-	} else {
-		text += ", overlay"
 	}
 	d.results[len(d.results)-1].text = text
 	if err != nil {
@@ -176,10 +174,12 @@ func (d *doctor) overlay(ctx context.Context, id string, image sandbox.Image) {
 		return
 	}
 	r := &run{cfg: d.cfg, id: id, engine: d.engine, log: d.log, ws: d.ws, images: images{gateway: image}}
+	uid, gid := d.ws.Owner()
+	r.identity, _ = chooseIdentity(d.cfg.User, uid, gid, "") // a bad --user has its own line
 	beating, stop := context.WithCancel(ctx)
 	defer r.beats.Wait()
 	defer stop()
-	err := r.mountWorkspace(ctx, beating, d.ws.Root(), "")
+	err := r.overlayWorkspace(ctx, beating)
 	text := "mounted, and the engine sees this folder"
 	if err != nil { // no fault: it is slower, and closes nothing less
 		text = "not here, runs copy the workspace: " + err.Error()

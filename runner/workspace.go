@@ -44,7 +44,7 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 	r.beats.Go(func() { _, _ = r.ws.Hidden(ctx) }) // the walk takes a while on a large tree: who needs it waits for what is left of it
 	mode, reason := r.chooseMode()
 	if mode == modeOverlay {
-		err := r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+		err := r.overlayWorkspace(ctx, beating)
 		if err == nil {
 			r.rep.Workspace.Mode = modeOverlay
 			return nil
@@ -58,6 +58,27 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 		}
 	}
 	return r.buildCopy(ctx, beating, reason)
+}
+
+// overlayWorkspace mounts the overlay over the workspace, or over a view of it in which it is the agent's. The view is ours only until the overlay is mounted.
+func (r *run) overlayWorkspace(ctx, beating context.Context) (err error) {
+	reason := r.ws.NeedsMap(r.identity.uid, r.identity.gid)
+	if reason == "" {
+		return r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+	}
+	mapped, err := r.ws.Map(r.identity.uid, r.identity.gid)
+	if err != nil && r.cfg.WorkspaceMode == modeOverlay { // asked for: the agent writes what it may
+		r.log.Warn("an overlay does not suit the workspace", "reason", reason, "error", err)
+		return r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", reason, err)
+	}
+	defer func() { err = errors.Join(err, mapped.Close()) }()
+	if err := r.mountWorkspace(ctx, beating, mapped.Path(), ""); err != nil {
+		return fmt.Errorf("%s, and a view of it as the agent's cannot be mounted: %w", reason, err)
+	}
+	return nil
 }
 
 // warnOfBorrowedObjects tells of what the agent's git will miss.
@@ -88,7 +109,7 @@ func (r *run) chooseMode() (mode, reason string) {
 	case facts.Podman && isEmpty(r.ws.Root()):
 		return modeCopy, podmanEmpty
 	}
-	if reason := r.ws.Unsuitable(r.identity.uid, r.identity.gid); reason != "" && r.cfg.WorkspaceMode == modeAuto {
+	if reason := r.ws.Unsuitable(); reason != "" && r.cfg.WorkspaceMode == modeAuto {
 		return modeCopy, reason
 	}
 	return modeOverlay, ""
@@ -111,7 +132,7 @@ func isEmpty(dir string) bool {
 // maxEntrypoint bounds the binary that the agent's container is given, in bytes.
 const maxEntrypoint = 128 << 20
 
-// mountWorkspace makes the overlay over lower and starts the collector on it. With a volume, lower is that volume's folder.
+// mountWorkspace makes the overlay over lower and starts the collector on it. Lower is the workspace, a view of it, or with a volume that volume's folder.
 func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the workspace took too long to mount"))
 	defer cancel()
@@ -128,7 +149,7 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 		upper:  upper.Name, lowerVolume: volume,
 	}
 	if volume == "" {
-		l.lowerPath = lower
+		l.lowerPath = r.ws.Root()
 	}
 	if l.merged, err = r.engine.Overlay(ctx, r.id, "merged", l.Layers); err != nil {
 		return err

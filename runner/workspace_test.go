@@ -3,6 +3,7 @@ package runner_test
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -76,18 +77,34 @@ func chownTree(t *testing.T, dir string, owner int) {
 	}
 }
 
+// modeOfRoots is the mode of a workspace that belongs to root: a kernel from 6.15 on shows it as the agent's.
+func modeOfRoots(t *testing.T) string {
+	t.Helper()
+	release := strings.TrimSpace(string(readFile(t, "/proc/sys/kernel/osrelease")))
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		t.Fatalf("kernel %q: %v", release, err)
+	}
+	if major > 6 || major == 6 && minor >= 15 {
+		return "overlay"
+	}
+	return "copy"
+}
+
 func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		git   bool
 		owner int
+		asked string
 		mode  string
 	}{
-		{"overlay-git", true, 1000, "overlay"},
-		{"overlay-plain", false, 1000, "overlay"},
-		{"copy-git", true, 0, "copy"},
-		{"copy-plain", false, 0, "copy"},
+		{"overlay-git", true, 1000, "auto", "overlay"},
+		{"overlay-plain", false, 1000, "auto", "overlay"},
+		{"mapped-git", true, 0, "auto", modeOfRoots(t)},
+		{"copy-git", true, 0, "copy", "copy"},
+		{"copy-plain", false, 0, "copy", "copy"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -98,7 +115,9 @@ func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 			run(t, dir, "mkfifo pipe")
 			before := snapshot(t, dir)
 			r := try(t, manyChanges+"\ntar cf - --exclude=./.git --exclude=./ignored . | base64 | tr -d '\\n' | sed 's/^/tree=/'; echo",
-				func(cfg *runner.Config) { cfg.Workspace = dir; cfg.FailOn = []string{"none"} })
+				func(cfg *runner.Config) {
+					cfg.Workspace, cfg.WorkspaceMode, cfg.FailOn = dir, c.asked, []string{"none"}
+				})
 			r.want(t, reports.Success)
 			if r.Workspace.Mode != c.mode {
 				t.Errorf("mode %s (%s), want %s", r.Workspace.Mode, r.Workspace.ModeReason, c.mode)

@@ -93,6 +93,7 @@ type CollectProbe struct {
 	Root   CollectStat  `json:"root"`
 	Entry  *CollectStat `json:"entry,omitempty"`  // of the name that was asked for; nil when there is none
 	Layers bool         `json:"layers,omitempty"` // the mount at [CollectMerged] shows exactly the layers that were named
+	Merged *CollectStat `json:"merged,omitempty"` // of the same name there, when layers were named
 }
 
 // CollectStat identifies one inode in one moment, as in stat(2).

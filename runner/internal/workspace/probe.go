@@ -48,6 +48,10 @@ func (w *Workspace) CheckProbe(p wire.CollectProbe) error {
 	if p.Entry == nil {
 		return fmt.Errorf("%w: %q is not there", ErrElsewhere, w.probe)
 	}
+	// A layer is named by a path, which may lead elsewhere for the engine than the one that was mounted for the collector.
+	if p.Layers && (p.Merged == nil || p.Merged.CtimeNs != p.Entry.CtimeNs) {
+		return fmt.Errorf("%w: the overlay shows another %q", ErrElsewhere, w.probe)
+	}
 	return sameInode(filepath.Join(w.root, w.probe), *p.Entry)
 }
 

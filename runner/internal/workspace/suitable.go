@@ -7,14 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// Unsuitable says why an overlay cannot be used, as far as the host can tell; empty: nothing speaks against it.
-func (w *Workspace) Unsuitable(agentUID, agentGID int) string {
+// NeedsMap says why an overlay needs [Workspace.Map]; empty: it does not.
+func (w *Workspace) NeedsMap(agentUID, agentGID int) string {
 	if why := unsuitablePath(w.root); why != "" {
 		return why
 	}
-	if why := w.unsuitableOwner(agentUID, agentGID); why != "" {
-		return why
-	}
+	return w.unsuitableOwner(agentUID, agentGID)
+}
+
+// Unsuitable says why an overlay cannot be used, as far as the host can tell; empty: nothing speaks against it.
+func (w *Workspace) Unsuitable() string {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return fmt.Sprintf("the mounts below the workspace are not known: %v", err)

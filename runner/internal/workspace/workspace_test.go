@@ -82,7 +82,7 @@ func TestOpenNeedsGit(t *testing.T) {
 	}
 }
 
-func TestUnsuitable(t *testing.T) {
+func TestNeedsMap(t *testing.T) {
 	t.Parallel()
 	uid, gid := os.Getuid(), os.Getgid()
 	for _, tc := range []struct {
@@ -111,7 +111,7 @@ func TestUnsuitable(t *testing.T) {
 			write(t, dir+"/file", "x")
 			w, err := workspace.Open(t.Context(), workspace.Options{Dir: dir})
 			must(t, err)
-			got := w.Unsuitable(tc.uid, gid)
+			got := w.NeedsMap(tc.uid, gid)
 			if (tc.want == "") != (got == "") || !strings.Contains(got, tc.want) {
 				t.Errorf("got %q, want %q in it", got, tc.want)
 			}
@@ -123,12 +123,12 @@ func TestUnsuitableMountBelow(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, func(dir string) { project(t, dir, false) })
 	s.open(workspace.Options{})
-	if why := s.w.Unsuitable(os.Getuid(), os.Getgid()); why != "" {
+	if why := s.w.Unsuitable(); why != "" {
 		t.Fatalf("before the mount: %s", why)
 	}
 	must(t, unix.Mount("tmpfs", s.Lower+"/dir", "tmpfs", 0, "size=64k"))
 	t.Cleanup(func() { must(t, unix.Unmount(s.Lower+"/dir", unix.MNT_DETACH)) })
-	if why := s.w.Unsuitable(os.Getuid(), os.Getgid()); !strings.Contains(why, "/lower/dir") {
+	if why := s.w.Unsuitable(); !strings.Contains(why, "/lower/dir") {
 		t.Errorf("got %q", why)
 	}
 }
