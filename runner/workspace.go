@@ -10,6 +10,7 @@ import (
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
+	"github.com/yolo-run/yolo-run/runner/internal/workspace"
 )
 
 // The modes of a workspace.
@@ -83,6 +84,13 @@ func (r *run) overlayWorkspace(ctx, beating context.Context) (err error) {
 
 // warnOfBorrowedObjects tells of what the agent's git will miss.
 func (r *run) warnOfBorrowedObjects() {
+	if err := r.ws.NotLent(); err != nil {
+		attrs := []any{"error", err}
+		if fault, ok := errors.AsType[*workspace.Error](err); ok {
+			attrs = append(attrs, "hint", fault.Hint)
+		}
+		r.log.Warn("the agent does not get the repository that the workspace's .git leads to", attrs...)
+	}
 	mounts, err := r.cfg.MountList()
 	r.fault(err) // Validate has passed it
 	for _, dir := range r.ws.Borrows() {

@@ -18,7 +18,8 @@ import (
 // Every git that is started here is told these, so that no configuration can make it start something else.
 var inert = [...]string{
 	"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.untrackedCache=false",
-	"-c", "core.attributesFile=/dev/null", "-c", "core.pager=cat", "-c", "gc.auto=0", "-c", "maintenance.auto=false",
+	"-c", "core.attributesFile=/dev/null", "-c", "core.pager=cat", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "protocol.allow=never",
+	"-c", "status.submoduleSummary=false", "-c", "submodule.recurse=false",
 }
 
 // privateGit prepares git on a repository that belongs to us: without any configuration of the user or the system.
@@ -47,7 +48,37 @@ func gitEnv() []string {
 			env = append(env, v)
 		}
 	}
-	return append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1")
+	return append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_REPLACE_OBJECTS=1",
+		// An object that a partial clone lacks is not fetched, which may start anything: the first is for git from 2.45 (and 2.39.4), the
+		// second, a list of protocols in which none is, for those before.
+		"GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none")
+}
+
+// disarm returns the options that take the filters away which a configuration names: they run for files that look changed, and there is no way to
+// switch off all of them without their names. A repository that is somebody else's may have brought them.
+func disarm(ctx context.Context, root, gitDir string) ([]string, error) {
+	cmd := git(ctx, gitDir, "--work-tree="+root, "config", "--list", "--name-only", "--null")
+	out, err := run(cmd, nil)
+	if err != nil {
+		return nil, err
+	}
+	var options []string
+	seen := map[string]bool{}
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		rest, isFilter := strings.CutPrefix(name, "filter.")
+		dot := strings.LastIndexByte(rest, '.')
+		if !isFilter || dot < 0 || seen[rest[:dot]] {
+			continue
+		}
+		driver := rest[:dot]
+		seen[driver] = true
+		if strings.ContainsRune(driver, '=') { // which is where an option of git's ends its name
+			return nil, fmt.Errorf("filter %q cannot be switched off", driver)
+		}
+		prefix := "filter." + driver + "."
+		options = append(options, "-c", prefix+"clean=", "-c", prefix+"smudge=", "-c", prefix+"process=", "-c", prefix+"required=false")
+	}
+	return options, nil
 }
 
 // run runs a prepared git and returns what it printed. What it says on standard error becomes part of the error.
@@ -136,19 +167,31 @@ func readSmall(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// gitState asks git for the commit, the branch, and whether there is uncommitted work. The index is not refreshed.
+// gitState asks git for the commit, the branch, and whether there is uncommitted work. The index is not refreshed, and contents are compared as they are:
+// what a filter would make of a file that looks changed is not known.
 func gitState(ctx context.Context, root, gitDir string, log *slog.Logger) *reports.Git {
 	if gitDir == "" {
 		return nil
 	}
-	cmd := git(ctx, gitDir, "--work-tree="+root, "status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty", "--no-renames")
-	cmd.Dir = root
-	out, err := run(cmd, nil)
+	ctx, cancel := context.WithTimeout(ctx, gitPatience)
+	defer cancel()
+	out, err := status(ctx, root, gitDir)
 	if err != nil {
 		log.Warn("The state of the repository is not known", "error", err)
 		return &reports.Git{}
 	}
 	return parseStatus(out)
+}
+
+func status(ctx context.Context, root, gitDir string) ([]byte, error) {
+	options, err := disarm(ctx, root, gitDir)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{"--work-tree=" + root}, options...)
+	cmd := git(ctx, gitDir, append(args, "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "-z", "--ignore-submodules=dirty", "--no-renames")...)
+	cmd.Dir = root
+	return run(cmd, nil)
 }
 
 // parseStatus reads `git status --porcelain=v2 --branch -z`.

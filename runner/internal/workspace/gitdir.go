@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
@@ -19,7 +20,7 @@ import (
 // needsPrivateGit reports whether the root's .git is a file or a symlink: of a work tree or a submodule, whose repository lies elsewhere. The agent
 // then gets a git directory of its own that looks the same and shares nothing that can be written.
 func (w *Workspace) needsPrivateGit() bool {
-	if w.gitDir == "" {
+	if w.gitDir == "" || w.notLent != nil {
 		return false
 	}
 	info, err := os.Lstat(filepath.Join(w.root, ".git"))
@@ -104,7 +105,7 @@ func (w *Workspace) privateGit(ctx context.Context, out *archive) error {
 	for rel, from := range map[string]string{
 		"HEAD": w.gitDir, "index": w.gitDir, "info/sparse-checkout": w.gitDir, "info/exclude": common, "shallow": common,
 	} {
-		content, err := os.ReadFile(filepath.Join(from, rel))
+		content, err := readInside(from, rel)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -180,7 +181,7 @@ func copyObjects(ctx context.Context, objects string, out *archive) error {
 }
 
 func copyObject(path, rel string, out *archive) error {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,8 @@ func (r *repository) ask(ctx context.Context, paths []string, rules *ignoreRules
 
 // dropTracked removes what the index knows, and returns the submodules in it.
 func (r *repository) dropTracked(ctx context.Context, local map[string]string) (gitlinks []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, gitPatience)
+	defer cancel()
 	cmd := git(ctx, r.gitDir, "--work-tree="+filepath.Join(r.w.root, r.rel), "ls-files", "-z", "--stage")
 	cmd.Dir = filepath.Join(r.w.root, r.rel)
 	out, err := run(cmd, nil)
@@ -198,7 +200,11 @@ func (r *repository) check(ctx context.Context, local map[string]string) ([]byte
 	if err := initRepository(ctx, gitDir); err != nil {
 		return nil, err
 	}
-	cmd := privateGit(ctx, gitDir, "-c", "core.bare=false", "-c", "core.excludesFile="+r.excludesFile(ctx),
+	excludes, err := r.copyExcludes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd := privateGit(ctx, gitDir, "-c", "core.bare=false", "-c", "core.excludesFile="+excludes,
 		"--work-tree="+filepath.Join(r.scratch, "tree"), "check-ignore", "-z", "--stdin", "--no-index")
 	cmd.Dir = filepath.Join(r.scratch, "tree")
 	var stdin bytes.Buffer
@@ -213,15 +219,34 @@ func (r *repository) check(ctx context.Context, local map[string]string) ([]byte
 	return out, err
 }
 
-// excludesFile is the user's own list of ignored files (gitignore(5)).
-func (r *repository) excludesFile(ctx context.Context) string {
+// copyExcludes copies the user's own list of ignored files (gitignore(5)) for git to read, and returns where it is. The repository may name it, and could
+// name anything.
+func (r *repository) copyExcludes(ctx context.Context) (string, error) {
+	name, err := r.excludesFile(ctx)
+	if err != nil {
+		return "", err
+	}
+	content, err := readSmall(name)
+	if err != nil {
+		return os.DevNull, nil // as git, which does not mind that there is none
+	}
+	excludes := filepath.Join(r.scratch, "excludes")
+	return excludes, os.WriteFile(excludes, content, 0o600)
+}
+
+func (r *repository) excludesFile(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, gitPatience)
+	defer cancel()
 	out, err := run(git(ctx, r.gitDir, "config", "--type=path", "--get", "core.excludesFile"), nil)
 	if name := strings.TrimSuffix(string(out), "\n"); err == nil && filepath.IsAbs(name) {
-		return name
+		return name, nil
+	}
+	if ctx.Err() != nil {
+		return "", err
 	}
 	config, err := os.UserConfigDir()
 	if err != nil {
-		return os.DevNull
+		return os.DevNull, nil
 	}
-	return filepath.Join(config, "git", "ignore")
+	return filepath.Join(config, "git", "ignore"), nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -27,13 +28,23 @@ func (w *Workspace) replacements(ctx context.Context) ([]replacement, error) {
 	for _, rel := range s.hidden {
 		out = append(out, replacement{rel: rel, mode: w.permOf(rel)})
 	}
+	gitDirs := slices.Clone(s.bare)
 	for _, repo := range s.repos {
 		if repo.mode.IsDir() {
-			configs, err := w.configs(ctx, repo.rel)
-			if err != nil {
-				return nil, err
+			gitDirs = append(gitDirs, repo.rel)
+		}
+	}
+	seen := map[string]bool{}
+	for _, dir := range gitDirs {
+		configs, err := w.configs(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range configs {
+			if !seen[c.rel] { // one repository may lie in another's folder
+				seen[c.rel] = true
+				out = append(out, c)
 			}
-			out = append(out, configs...)
 		}
 	}
 	return out, nil
@@ -57,7 +68,7 @@ func (w *Workspace) configs(ctx context.Context, gitRel string) ([]replacement, 
 			return nil
 		case err != nil:
 			return err
-		case e.IsDir() && skipForConfigs(e.Name()):
+		case e.IsDir() && (skipForConfigs(path) || besideRepository(filepath.Join(w.root, gitRel), path)):
 			return fs.SkipDir
 		case e.IsDir() || e.Name() != "config" && e.Name() != "config.worktree":
 			return nil
@@ -65,6 +76,12 @@ func (w *Workspace) configs(ctx context.Context, gitRel string) ([]replacement, 
 		rel, err := filepath.Rel(w.root, path)
 		if err != nil {
 			return err
+		}
+		if !realFile(w.root, path, e.Type()) {
+			if e.Type() == fs.ModeSymlink {
+				out = append(out, replacement{rel: rel, mode: 0o644}) // what it leads to is not of the workspace
+			}
+			return nil
 		}
 		clean, changed, err := sanitizeConfig(ctx, path)
 		if err != nil {
@@ -83,11 +100,19 @@ func (w *Workspace) configs(ctx context.Context, gitRel string) ([]replacement, 
 	return out, nil
 }
 
-// skipForConfigs: the large folders of a git directory. Below refs a branch may be called config, which is no configuration.
-func skipForConfigs(name string) bool {
-	switch name {
-	case "objects", "refs", "logs", "hooks", "info", "lfs":
-		return true
+// skipForConfigs: the large folders of a git directory. Below refs a branch may be called config, which is no configuration. A folder of that name
+// elsewhere, as below modules, is a submodule's.
+func skipForConfigs(path string) bool {
+	switch name := filepath.Base(path); {
+	case slices.Contains([]string{"objects", "refs", "logs", "hooks", "info", "lfs"}, name), strings.HasPrefix(name, "rebase-"):
+		_, err := os.Lstat(filepath.Join(filepath.Dir(path), "HEAD"))
+		return err == nil
 	}
-	return strings.HasPrefix(name, "rebase-")
+	return false
+}
+
+// besideRepository reports whether a folder lies in a repository's own one, which is not called .git, and may be anything: work trees too.
+func besideRepository(gitDir, path string) bool {
+	name := filepath.Base(path)
+	return filepath.Base(gitDir) != ".git" && filepath.Dir(path) == gitDir && name != "modules" && name != "worktrees"
 }

@@ -15,6 +15,7 @@ import (
 type scan struct {
 	hidden []string  // relative, sorted: files and symlinks that the agent sees as empty files
 	links  []string  // relative: all symlinks outside of .git
+	bare   []string  // relative: folders that are repositories by what is in them and are not called .git
 	repos  []gitPath // everything called .git that is a folder or a file, the root's first
 }
 
@@ -61,6 +62,9 @@ func (w *Workspace) scanFolder(s *scan, rel string, inGit bool) error {
 	if err != nil {
 		return err
 	}
+	if !inGit && isRepository(entries) {
+		s.bare = append(s.bare, rel)
+	}
 	for _, e := range entries {
 		path := e.Name()
 		if rel != "" {
@@ -83,6 +87,18 @@ func (w *Workspace) scanFolder(s *scan, rel string, inGit bool) error {
 		}
 	}
 	return nil
+}
+
+// isRepository reports whether a folder has what git asks of a repository, whatever it is called (gitrepository-layout(5)).
+func isRepository(entries []fs.DirEntry) bool {
+	found := 0
+	for _, e := range entries {
+		switch e.Name() {
+		case "HEAD", "objects", "refs", "config":
+			found++
+		}
+	}
+	return found == 4
 }
 
 // skipInGit: objects are most of a repository and are never hidden one by one.

@@ -59,6 +59,7 @@ type Workspace struct {
 	root     string // absolute, without symlinks
 	sub      string
 	gitDir   string // absolute; empty where the root is no git work tree
+	notLent  error  // why the agent does not get it
 	uid, gid int
 	perm     os.FileMode
 	probe    string
@@ -102,6 +103,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if err := w.look(); err != nil {
 		return nil, err
 	}
+	w.notLent = w.checkLent(ctx)
 	w.scanned = sync.OnceValues(w.scan)
 	go func() { // ends with ctx at the latest: git is run under it
 		defer close(w.status)
