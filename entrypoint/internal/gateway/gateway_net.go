@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/yolo-run/yolo-run/entrypoint/internal/firewall"
@@ -41,7 +42,8 @@ func parseRoutes(r io.Reader) routes {
 	return found
 }
 
-// parseResolvConf returns the servers of a resolv.conf. It is read once, before the agent exists: the agent's container shares the file.
+// parseResolvConf returns the servers of a resolv.conf, those with IPv6 addresses last: IPv6 is off here, and Podman names such a one first. It is read
+// once, before the agent exists: the agent's container shares the file.
 func parseResolvConf(r io.Reader) []netip.AddrPort {
 	var servers []netip.AddrPort
 	lines := bufio.NewScanner(r)
@@ -54,6 +56,7 @@ func parseResolvConf(r io.Reader) []netip.AddrPort {
 			servers = append(servers, netip.AddrPortFrom(addr, dnsPort))
 		}
 	}
+	slices.SortStableFunc(servers, func(a, b netip.AddrPort) int { return a.Addr().BitLen() - b.Addr().BitLen() })
 	return servers
 }
 

@@ -112,7 +112,7 @@ func TestParseRoutes(t *testing.T) {
 }
 
 func TestParseResolvConf(t *testing.T) {
-	const text = "# nameserver 9.9.9.9\nsearch .\nnameserver 127.0.0.11\nnameserver\t10.0.0.2 \nnameserver nonsense\noptions ndots:0\nnameserver 2001:db8::53\n"
+	const text = "# nameserver 9.9.9.9\nsearch .\nnameserver 2001:db8::53\nnameserver 127.0.0.11\nnameserver\t10.0.0.2 \nnameserver nonsense\noptions ndots:0\n"
 	got := parseResolvConf(strings.NewReader(text))
 	want := []string{"127.0.0.11:53", "10.0.0.2:53", "[2001:db8::53]:53"}
 	if len(got) != len(want) {
