@@ -75,7 +75,8 @@ func (r *run) writeReports() error {
 	errs = append(errs, r.out.write(fileReport, r.rep.Write))
 	r.warnIf("latest", r.out.linkLatest())
 	errs = append(errs, r.tellCI()...)
-	errs = append(errs, r.tellUser(model), r.files.log.Close())
+	r.warnIf("the summary was not shown", r.tellUser(model)) // the terminal may be gone; the reports are not
+	errs = append(errs, r.files.log.Close())
 	return errors.Join(errs...)
 }
 

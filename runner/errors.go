@@ -76,11 +76,13 @@ func (e *SignalError) Name() string {
 		return "SIGINT"
 	case syscall.SIGTERM:
 		return "SIGTERM"
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	}
 	return e.Signal.String()
 }
 
-// ExitCode is the shell's convention for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM.
+// ExitCode is the shell's convention for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
 func (e *SignalError) ExitCode() int { return 128 + int(e.Signal) }
 
 // coded is an error that knows the exit code of the process, such as [SignalError].

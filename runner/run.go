@@ -166,6 +166,10 @@ func (r *run) report() (*reports.Report, error) {
 	rep.FinishedAt = time.Now().UTC()
 	rep.DurationMs = rep.FinishedAt.Sub(rep.StartedAt).Milliseconds()
 	for _, err := range r.faults {
+		if _, ok := errors.AsType[*SignalError](err); ok {
+			r.log.Debug("interrupted", "error", err) // by the signal, which the outcome tells
+			continue
+		}
 		r.record.Error("the run's infrastructure failed", "error", err)
 		text := err.Error()
 		if hint := Hint(err); hint != "" {

@@ -61,7 +61,7 @@ func helpCommand() *cobra.Command {
 				return err
 			}
 			if len(rest) > 0 {
-				return unexpected(topic, rest[0])
+				return unexpected(topic, rest)
 			}
 			return topic.Help()
 		},

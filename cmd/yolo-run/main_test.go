@@ -12,11 +12,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/yolo-run/yolo-run/runner"
 )
 
 // The scripts run this test's own binary under the name yolo-run, which then is the program.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"yolo-run": main, "interrupted": interrupted})
+	testscript.Main(m, map[string]func(){"yolo-run": main, "interrupted": interrupted, "hungup": hungup, "unread": unread})
 }
 
 // interrupted is a program that gets SIGINT, is asked politely by SIGTERM while it cleans up, and then loses its user's patience.
@@ -29,6 +31,24 @@ func interrupted() {
 	signalSelf(syscall.SIGTERM)
 	signalSelf(syscall.SIGINT)
 	select {}
+}
+
+// hungup is a program whose terminal closes, of which it is told twice.
+func hungup() {
+	ctx, stop := withSignals(context.Background())
+	signalSelf(syscall.SIGHUP)
+	<-ctx.Done()
+	signalSelf(syscall.SIGHUP)
+	stop() // waits for what was received
+	fmt.Println(context.Cause(ctx))
+	os.Exit(runner.ExitCode(nil, context.Cause(ctx)))
+}
+
+// unread is a program that goes on when nobody reads its standard error.
+func unread() {
+	outliveReaders()
+	_, err := fmt.Fprintln(os.Stderr, "anybody?")
+	fmt.Println(err)
 }
 
 func signalSelf(s syscall.Signal) {
@@ -48,6 +68,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ANTHROPIC_API_KEY", "sk-ant-canary-of-the-environment")
 			env.Setenv("HOSTILE", "a\x1b[31m\u202eb")
 			env.Setenv("NL", "\n")
+			env.Setenv("CR", "\r")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -71,7 +72,7 @@ func (f *flagValues) takeCommand(cmd *cobra.Command, args []string) error {
 		dash = len(args)
 	}
 	if dash > 0 {
-		return unexpected(cmd, args[0])
+		return unexpected(cmd, args)
 	}
 	if cmd.ArgsLenAtDash() >= 0 && len(args) == 0 {
 		return &runner.UsageError{Option: "--", Err: errors.New("no command follows"), Hint: "write it behind --, as in: yolo-run -- go test ./..."}
@@ -80,8 +81,9 @@ func (f *flagValues) takeCommand(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// unexpected is the fault of an argument that nothing takes.
-func unexpected(cmd *cobra.Command, arg string) error {
+// unexpected is the fault of arguments that nothing takes.
+func unexpected(cmd *cobra.Command, args []string) error {
+	arg := args[0]
 	var names []string
 	for _, sub := range cmd.Commands() {
 		if sub.IsAvailableCommand() {
@@ -94,7 +96,7 @@ func unexpected(cmd *cobra.Command, arg string) error {
 	} else if cmd.HasParent() {
 		fault.Hint = "see " + cmd.CommandPath() + " --help"
 	} else {
-		fault.Hint = "a command for the sandbox stands behind --, as in: yolo-run -- " + arg
+		fault.Hint = "a command for the sandbox stands behind --, as in: yolo-run -- " + strings.Join(args, " ")
 	}
 	return fault
 }
@@ -102,7 +104,7 @@ func unexpected(cmd *cobra.Command, arg string) error {
 // noArguments is for subcommands that take flags only.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return unexpected(cmd, args[0])
+		return unexpected(cmd, args)
 	}
 	return nil
 }
@@ -125,7 +127,9 @@ func (a *app) warnUnknown(l *loader) {
 	}
 	var known []string
 	for _, s := range l.settings {
-		known = append(known, s.variable())
+		if !s.once {
+			known = append(known, s.variable())
+		}
 	}
 	logger := l.cfg.Logger(a.streams.Err)
 	for _, name := range l.unknown {
@@ -145,6 +149,7 @@ func (a *app) runAgent(ctx context.Context, flags *flagValues) error {
 	if cfg.DryRun {
 		return runner.Plan(a.streams.Out, cfg)
 	}
+	outliveReaders()
 	a.report, err = runner.Run(ctx, cfg, a.streams)
 	if err != nil && ctx.Err() != nil {
 		// A run that was stopped before it began has no report; the signal says more than what it broke.
