@@ -78,7 +78,11 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	if err != nil {
 		return err
 	}
-	gate.Findings = append(gate.Findings, known...)
+	for _, finding := range known {
+		if !slices.Contains(gate.Findings, finding) {
+			gate.Findings = append(gate.Findings, finding)
+		}
+	}
 	if blocked(gate) {
 		logFindings(log, gate)
 		return withHint(ErrGate, "read the findings; what you want all the same, let pass by --gate RULE=warn")

@@ -24,11 +24,11 @@ var _ io.Writer = (*screen)(nil)
 const clearLine = "\r\x1b[2K"
 
 func newScreen(w io.Writer) *screen {
-	return &screen{w: w, columns: func() int { return columnsOf(w) }}
+	return &screen{w: w, columns: func() int { return Columns(w) }}
 }
 
-// columnsOf is the width of the terminal that w is, 0 where it is none.
-func columnsOf(w io.Writer) int {
+// Columns is the width of the terminal that w is, 0 where it is none.
+func Columns(w io.Writer) int {
 	file, ok := w.(*os.File)
 	if !ok {
 		return 0

@@ -147,7 +147,7 @@ func (c Config) validateLimits(f *faults) {
 		f.addf("--cpus", strconv.FormatFloat(c.CPUs, 'g', -1, 64), "must be greater than 0")
 	}
 	if !(c.MaxCostUSD >= 0) || math.IsInf(c.MaxCostUSD, 0) {
-		f.addf("--max-cost-usd", strconv.FormatFloat(c.MaxCostUSD, 'g', -1, 64), "must not be negative")
+		f.addf("--max-cost-usd", strconv.FormatFloat(c.MaxCostUSD, 'g', -1, 64), "must be an amount of dollars, not negative")
 	}
 	for _, o := range []struct {
 		option string

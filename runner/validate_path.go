@@ -90,12 +90,12 @@ func (c Config) validatePrompt(f *faults, machine host, root string) {
 	case c.PromptFile == "-":
 		// Standard input is read once, by the run.
 	case c.PromptFile != "":
-		if err := checkPromptFile(c.PromptFile, machine, root); err != nil {
+		if err := c.checkPromptFile(c.PromptFile, machine, root); err != nil {
 			f.add("--prompt-file", c.PromptFile, err)
 		}
 	case c.Prompt != "":
-		if strings.TrimSpace(c.Prompt) == "" {
-			f.addf("--prompt", "", "is empty")
+		if err := c.checkPrompt([]byte(c.Prompt)); err != nil {
+			f.add("--prompt", "", err)
 		}
 	case len(c.Command) == 0:
 		f.add("--prompt-file", "", withHint(errors.New("no task was given"),
@@ -104,7 +104,7 @@ func (c Config) validatePrompt(f *faults, machine host, root string) {
 }
 
 // checkPromptFile reads regular files only: what a pipe holds can be read once, and that is the run's.
-func checkPromptFile(file string, machine host, root string) error {
+func (c Config) checkPromptFile(file string, machine host, root string) error {
 	abs, err := machine.expand(file)
 	if err != nil {
 		return err
@@ -127,12 +127,16 @@ func checkPromptFile(file string, machine host, root string) error {
 	if err != nil {
 		return plainPathError(err)
 	}
-	return checkPrompt(data)
+	return c.checkPrompt(data)
 }
 
-func checkPrompt(prompt []byte) error {
+func (c Config) checkPrompt(prompt []byte) error {
 	if len(bytes.TrimSpace(prompt)) == 0 {
 		return errors.New("is empty")
+	}
+	line, _, _ := bytes.Cut(prompt, []byte("\n"))
+	if c.Agent == AgentShell && bytes.HasPrefix(line, []byte("#!")) && bytes.HasSuffix(line, []byte("\r")) {
+		return errors.New("its lines end as on Windows (CR LF), so that its #! line names no interpreter")
 	}
 	return nil
 }
@@ -147,7 +151,7 @@ func (c Config) ReadPrompt(stdin io.Reader) ([]byte, error) {
 		}
 		return []byte(c.Prompt), nil
 	case "-":
-		return finishPrompt(c.PromptFile, stdin)
+		return c.finishPrompt(stdin)
 	}
 	file, err := thisHost().expand(c.PromptFile)
 	if err != nil {
@@ -158,16 +162,16 @@ func (c Config) ReadPrompt(stdin io.Reader) ([]byte, error) {
 		return nil, &UsageError{Option: "--prompt-file", Value: c.PromptFile, Err: plainPathError(err)}
 	}
 	defer in.Close()
-	return finishPrompt(c.PromptFile, in)
+	return c.finishPrompt(in)
 }
 
-func finishPrompt(name string, in io.Reader) ([]byte, error) {
+func (c Config) finishPrompt(in io.Reader) ([]byte, error) {
 	prompt, err := readAllBounded(in, MaxPrompt)
 	if err == nil {
-		err = checkPrompt(prompt)
+		err = c.checkPrompt(prompt)
 	}
 	if err != nil {
-		return nil, &UsageError{Option: "--prompt-file", Value: name, Err: plainPathError(err)}
+		return nil, &UsageError{Option: "--prompt-file", Value: c.PromptFile, Err: plainPathError(err)}
 	}
 	return prompt, nil
 }

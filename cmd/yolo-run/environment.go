@@ -17,8 +17,11 @@ func (l *loader) readEnvironment(variables map[string]string) {
 	known := map[string]string{}
 	for _, s := range l.settings {
 		value, ok := variables[s.variable()]
-		if !ok || s.once {
+		if !ok {
 			continue
+		}
+		if s.once { // who wants a plan must not get a run
+			l.faults = append(l.faults, &runner.UsageError{Option: s.variable(), Value: value, Err: errOnce})
 		}
 		if s.name != "prompt" {
 			value = strings.TrimSpace(value)

@@ -64,7 +64,7 @@ func parseYAML(data []byte) (*yaml.Node, error) {
 	case err != nil:
 		return nil, err
 	case doc.Content[0].Kind != yaml.MappingNode:
-		return nil, errors.New("must be a list of key: value")
+		return nil, errors.New("must hold settings, each written as key: value")
 	}
 	if err := in.Decode(&rest); !errors.Is(err, io.EOF) {
 		return nil, errors.New("must be a single document, without ---")
@@ -76,6 +76,9 @@ func (l *loader) readKey(key string, value *yaml.Node, at string, seen map[strin
 	s, ok := l.find(key)
 	if !ok {
 		return unknownKey(key, l.keys())
+	}
+	if s.once {
+		return errOnce
 	}
 	if seen[key] {
 		return errors.New("is set a second time")
@@ -89,10 +92,10 @@ func (l *loader) readKey(key string, value *yaml.Node, at string, seen map[strin
 	return nil
 }
 
-// find returns the setting that a configuration file may set by this key.
+// find returns the setting of this name.
 func (l *loader) find(key string) (setting, bool) {
 	for _, s := range l.settings {
-		if s.name == key && !s.once {
+		if s.name == key {
 			return s, true
 		}
 	}

@@ -20,13 +20,6 @@ type flagValues struct {
 
 func newFlagValues() *flagValues { return &flagValues{values: map[string][]string{}} }
 
-func (f *flagValues) last(name string) string {
-	if values := f.values[name]; len(values) > 0 {
-		return values[len(values)-1]
-	}
-	return ""
-}
-
 // register gives a command the flags of these settings, and --config.
 func (f *flagValues) register(cmd *cobra.Command, list []setting) {
 	cmd.Flags().SortFlags = false

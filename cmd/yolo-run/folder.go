@@ -33,15 +33,21 @@ func (a *app) applyCommand() *cobra.Command {
 			return runner.Apply(cmd.Context(), l.cfg, folder, a.streams)
 		},
 	}
-	flags.register(cmd, pick(settings(new(runner.Defaults())),
-		"workspace", "hide", "secret", "protect", "gate", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet"))
+	list := pick(settings(new(runner.Defaults())),
+		"workspace", "hide", "secret", "protect", "gate", "max-patch-bytes", "max-patch-files", "log-level", "log-format", "quiet")
+	for i, s := range list {
+		if s.name == "workspace" {
+			list[i].help = "the folder to apply the patch to"
+		}
+	}
+	flags.register(cmd, list)
 	return cmd
 }
 
 func (a *app) reportCommand() *cobra.Command {
 	forms := reportForms()
 	cmd := &cobra.Command{
-		Use:   "report [FOLDER] [--json|--markdown|--html|--junit]",
+		Use:   "report [RUN] [--json|--markdown|--html|--junit]",
 		Short: "Print the report of a run, made again from its report.json (default: the latest)",
 		Args:  oneFolder,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -58,7 +64,7 @@ func (a *app) reportCommand() *cobra.Command {
 				return err
 			}
 			if form == nil {
-				form = render.Terminal{Color: runner.Colour(a.streams.Out, os.Getenv)}
+				form = render.Terminal{Color: runner.Colour(a.streams.Out, os.Getenv), Width: runner.Columns(a.streams.Out)}
 			}
 			return form.Render(a.streams.Out, render.Model{Report: report, Dir: folder})
 		},

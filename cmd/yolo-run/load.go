@@ -46,7 +46,7 @@ func load(flags *flagValues, environ []string) *loader {
 	l := &loader{cfg: runner.Defaults(), environ: environ, sources: map[string]source{}}
 	l.settings = settings(&l.cfg)
 	variables := variablesOf(environ)
-	l.readFile(flags.last("config"), variables[configVariable])
+	l.readFile(flags, variables[configVariable])
 	l.readEnvironment(variables)
 	l.readFlags(flags)
 	return l
@@ -157,12 +157,16 @@ func variablesOf(environ []string) map[string]string {
 }
 
 // readFile is the lowest layer above the defaults. A file is read only when it was named: nothing in a checkout can change a policy.
-func (l *loader) readFile(flag, variable string) {
-	name, option := flag, "--config"
-	if name == "" {
-		name, option = variable, configVariable
+func (l *loader) readFile(flags *flagValues, variable string) {
+	name, option := variable, configVariable
+	if named := flags.values["config"]; len(named) > 0 {
+		name, option = named[len(named)-1], "--config"
 	}
-	if name == "" {
+	switch {
+	case name == "" && option == "--config": // a variable of a script's that is not set: a run without its policy
+		l.faults = append(l.faults, &runner.UsageError{Option: option, Err: errors.New("names no file")})
+		return
+	case name == "":
 		return
 	}
 	data, err := readConfig(name)

@@ -59,7 +59,7 @@ func (a *app) policyLogCommand(name, short string, replay func(policy.Spec, []re
 		},
 	}
 	flags.register(cmd, pick(settings(new(runner.Defaults())), "allowed-domain", "denied-domain", "allowed-internal", "egress"))
-	cmd.Flags().StringVar(&log, "log", "", "network.jsonl of a run (default: of the latest run)")
+	cmd.Flags().StringVar(&log, "log", "", "the `FILE` network.jsonl of a run (default: of the latest run)")
 	return cmd
 }
 

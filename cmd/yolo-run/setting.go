@@ -25,6 +25,9 @@ type setting struct {
 	once  bool     // a flag only, because it belongs to one call
 }
 
+// errOnce is the fault of a setting that stands where it would hold for more than one call.
+var errOnce = errors.New("can be given as a flag only")
+
 // listForm is how one text holds several values of a list.
 type listForm int
 

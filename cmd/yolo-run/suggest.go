@@ -41,9 +41,13 @@ func suggestions(spec policy.Spec, destinations []reports.Destination) (list []*
 	have := reports.Policy{
 		Egress: string(policy.Enforce), AllowedDomains: spec.Allow, DeniedDomains: spec.Deny, AllowedInternal: spec.Internal,
 	}
-	byFlag := map[string]*suggestion{}
-	for _, d := range destinations {
+	byFlag, byName := map[string]*suggestion{}, map[string]*suggestion{}
+	for _, d := range connectionsFirst(destinations) {
 		if d.Verdict == reports.Allow {
+			continue
+		}
+		if s := byName[d.Name]; s != nil && d.Layer == reports.LayerDNS {
+			s.add(d) // whose port is known now: no more than that one needs to be open
 			continue
 		}
 		text := render.Flag(have, d)
@@ -58,9 +62,25 @@ func suggestions(spec policy.Spec, destinations []reports.Destination) (list []*
 			byFlag[text], list = s, append(list, s)
 		}
 		s.add(d)
+		if d.Name != "" && byName[d.Name] == nil {
+			byName[d.Name] = s
+		}
 	}
 	slices.SortStableFunc(list, func(a, b *suggestion) int { return cmp.Compare(b.count, a.count) })
 	return list, hopeless
+}
+
+// connectionsFirst returns the destinations with the lookups behind the others.
+func connectionsFirst(destinations []reports.Destination) []reports.Destination {
+	var connections, lookups []reports.Destination
+	for _, d := range destinations {
+		if d.Layer == reports.LayerDNS {
+			lookups = append(lookups, d)
+			continue
+		}
+		connections = append(connections, d)
+	}
+	return append(connections, lookups...)
 }
 
 // maxNamed is how many programs a reason names.
