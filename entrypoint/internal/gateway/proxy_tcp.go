@@ -58,15 +58,25 @@ func (a *attempt) serveTCP(ctx context.Context) {
 	})
 }
 
-// tlsHandshake is the type of the record that every TLS connection begins with (RFC 8446, 5.1).
-const tlsHandshake = 22
+// The types of record that a TLS connection can begin with (RFC 8446, 5.1): a ClientHello, and before it, for some servers, warnings that they pass
+// over. The first octet of the version has always been 3.
+const (
+	tlsChangeCipherSpec = 20
+	tlsHandshake        = 22
+	tlsMajor            = 3
+)
+
+// beginsLikeTLS looks at one octet, or at two.
+func beginsLikeTLS(b []byte) bool {
+	return len(b) > 0 && tlsChangeCipherSpec <= b[0] && b[0] <= tlsHandshake && (len(b) == 1 || b[1] == tlsMajor)
+}
 
 // firstBytes waits for what the client says first, without a deadline, and checks it. The error is a [*helloError] when it is refused.
 func (a *attempt) firstBytes() ([]byte, error) {
 	first := make([]byte, 1<<10)
 	n, err := a.agent.Read(first)
 	first = first[:n]
-	if n == 0 || first[0] != tlsHandshake {
+	if !beginsLikeTLS(first) {
 		if errors.Is(err, io.EOF) {
 			err = nil // a client that only listens
 		}
@@ -74,8 +84,10 @@ func (a *attempt) firstBytes() ([]byte, error) {
 	}
 	a.readWithin(a.handshake)
 	defer a.readWithin(0)
-	hello, head, err := readClientHello(&prefixed{head: first, r: a.agent})
-	if errors.Is(err, errNotTLS) {
+	in := &prefixed{head: first, r: a.agent}
+	hello, head, err := readClientHello(in)
+	head = append(head, in.head...) // what came in one piece with the hello, and was not looked at
+	if errors.Is(err, errNotTLS) && !beginsLikeTLS(head) {
 		return head, nil
 	}
 	if asked, reason := a.checkHello(hello, err); reason != "" {

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +74,7 @@ func TestProxyRefusesWithoutOriginalDestination(t *testing.T) {
 }
 
 func TestProxyChecksTheServerName(t *testing.T) {
+	warning := []byte{21, 3, 1, 0, 2, 1, 90} // user_canceled
 	literal := policy.Spec{Allow: []string{"198.51.100.9:443", "allowed.example"}}
 	tests := []struct {
 		what   string
@@ -97,6 +99,12 @@ func TestProxyChecksTheServerName(t *testing.T) {
 		{"another name on a named port", allowing, "db.example:5432", hello(serverNames("evil.test")), "evil.test", "on a connection to db.example"},
 		{"encrypted hello on a named port", allowing, "db.example:5432", hello(serverNames("db.example"), ech), "db.example", "encrypted ClientHello"},
 		{"no TLS that begins like it", allowing, "db.example:5432", []byte{tlsHandshake, 'S', 'Y', 'N', '!'}, "db.example", ""},
+		{"more behind the hello", allowing, "db.example:5432", append(hello(serverNames("db.example")), make([]byte, 900)...), "db.example", ""},
+		{"much that is no TLS", allowing, "db.example:5432", append([]byte{tlsHandshake, 99, 0, 0, 0}, make([]byte, 1000)...), "db.example", ""},
+		{"a warning before the hello", allowing, "db.example:5432", slices.Concat(warning, hello(serverNames("db.example"))), "db.example", ""},
+		{"a warning before another name", allowing, "db.example:5432", slices.Concat(warning, hello(serverNames("evil.test"))), "evil.test", "on a connection to db.example"},
+		{"another record before another name", allowing, "db.example:5432", slices.Concat([]byte{tlsChangeCipherSpec, 3, 3, 0, 1, 1}, hello(serverNames("evil.test"))), "db.example", "not TLS"},
+		{"a length that looks like a record", allowing, "db.example:5432", []byte{tlsHandshake, 1, 0, 0, 'm', 'o', 'n', 'g', 'o'}, "db.example", ""},
 		{"an address without a name", literal, "198.51.100.9:443", hello(versions), "", ""},
 		{"an address with an allowed name", literal, "198.51.100.9:443", hello(serverNames("allowed.example")), "", ""},
 		{"an address with another name", literal, "198.51.100.9:443", hello(serverNames("evil.test")), "evil.test", "on a connection to 198.51.100.9"},
