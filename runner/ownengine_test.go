@@ -33,16 +33,18 @@ type ownEngine struct {
 // ownEngineFirst is the first process: it starts the engine, sends it signals, and says when that is done.
 const ownEngineFirst = `
 mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run && ip link set lo up || exit
+if [ -n "$HIDDEN" ]; then mount -t tmpfs tmpfs "$HIDDEN" || exit; fi
 while read -r command; do
   case $command in
-  start) dockerd -H "unix://$DIR/docker.sock" --data-root "$DIR/data" --exec-opt native.cgroupdriver=cgroupfs >>"$DIR/log" 2>&1 & engine=$! ;;
+  start) dockerd -H "unix://$DIR/docker.sock" -H tcp://127.0.0.1:2375 --tls=false --data-root "$DIR/data" --exec-opt native.cgroupdriver=cgroupfs >>"$DIR/log" 2>&1 & engine=$! ;;
   *) kill -s "$command" $engine && wait $engine ;;
   esac
   echo done
 done`
 
-// newOwnEngine starts an engine with the gateway's image and that of the smallest agent.
-func newOwnEngine(t *testing.T) *ownEngine {
+// newOwnEngine starts an engine with the gateway's image and that of the smallest agent. A folder named by hidden is empty for it. It listens on a loopback
+// address of its own too, as one elsewhere would.
+func newOwnEngine(t *testing.T, hidden ...string) *ownEngine {
 	t.Helper()
 	machine := needEngine(t)
 	if os.Geteuid() != 0 {
@@ -54,7 +56,7 @@ func newOwnEngine(t *testing.T) *ownEngine {
 		t.Fatal(err)
 	}
 	first := exec.CommandContext(t.Context(), "sh", "-c", ownEngineFirst)
-	first.Env = append(os.Environ(), "DIR="+dir, "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	first.Env = append(os.Environ(), "DIR="+dir, "HIDDEN="+strings.Join(hidden, ""), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	first.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
 	commands, err := first.StdinPipe()
 	if err != nil {
