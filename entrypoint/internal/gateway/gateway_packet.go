@@ -66,12 +66,11 @@ func listenPackets(ledger *ledger, finder *finder) (*packetLog, error) {
 // work records until stop, and then what is queued; search says whether there is time to look for the process.
 func (p *packetLog) work(record func(packet firewall.Packet, search bool)) {
 	defer close(p.worked)
-	for stopped := false; !stopped; {
+	for !isClosed(p.stop) { // or a full queue could win the choice below again and again
 		select {
 		case packet := <-p.queue:
 			record(packet, true)
 		case <-p.stop:
-			stopped = true
 		}
 	}
 	for end := time.Now().Add(drainTime); len(p.queue) > 0; { // a last one that the reader adds now is in the counters
