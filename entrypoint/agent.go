@@ -85,7 +85,7 @@ func (r agentRole) prepare() (wire.AgentConfig, error) {
 	if cfg.Wire != wire.Version {
 		return cfg, fmt.Errorf("configuration: protocol %d, want %d", cfg.Wire, wire.Version)
 	}
-	if err := r.check(confine.Want{UID: cfg.UID, GID: cfg.GID, Layers: cfg.Layers}); err != nil {
+	if err := r.check(confine.Want{UID: cfg.UID, GID: cfg.GID, Layers: cfg.Layers, Placeholders: cfg.Placeholders}); err != nil {
 		return cfg, fmt.Errorf("confinement: %w", err)
 	}
 	// Orphans come to us instead of going to the gateway: they are in our cgroup, and their resources in our sums.

@@ -181,8 +181,12 @@ func (r *run) writeArchive(ctx context.Context, w io.Writer) error {
 		APIs: agentAPIs(r.served), Addr: r.ready.ModelAddr, Notice: r.notice, ServerTools: r.cfg.AllowServerTools,
 	})
 	cfg.Layers = r.layers.mounted()
+	var err error
+	if cfg.Placeholders, err = r.ws.Placeholders(ctx); err != nil {
+		return err
+	}
 	archive := tar.NewWriter(w)
-	err := agent.WriteFiles(archive, agent.Files{
+	err = agent.WriteFiles(archive, agent.Files{
 		Entrypoint: &r.entrypoint, EntrypointSize: int64(r.entrypoint.Len()), Config: cfg,
 		Prompt: bytes.NewReader(r.prompt), PromptSize: int64(len(r.prompt)), CA: r.files.ca, ModTime: r.started,
 		Extra: r.withoutMounted(extra),

@@ -157,6 +157,15 @@ type AgentConfig struct {
 	Stdin bool `json:"stdin"`
 	// Layers are those that must be mounted at /workspace, checked against mountinfo; nil: not checked.
 	Layers *Layers `json:"layers,omitempty"`
+	// Placeholders stand in the workspace for files whose contents the agent must not see.
+	Placeholders []Placeholder `json:"placeholders,omitempty"`
+}
+
+// Placeholder is what must be at a path of the workspace: a regular file of these contents, or nothing.
+type Placeholder struct {
+	Path   []byte `json:"path"` // relative; any byte may be in it
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256,omitempty"` // in hexadecimal; empty where Size is 0
 }
 
 // Layers are the folders of an overlay as the kernel shows them in mountinfo.

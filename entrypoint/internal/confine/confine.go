@@ -25,11 +25,14 @@ type Want struct {
 	UID, GID int
 	// Layers are those of the overlay at [Workspace]; nil when it is not an overlay.
 	Layers *wire.Layers
+	// Placeholders must stand in [Workspace].
+	Placeholders []wire.Placeholder
 }
 
 // Check returns every difference between the calling process and w, joined.
 func Check(w Want) error {
-	return errors.Join(checkStatus(w), checkPID(os.Getpid()), checkSockets(), checkWorkspace(w.Layers))
+	return errors.Join(checkStatus(w), checkPID(os.Getpid()), checkSockets(), checkWorkspace(w.Layers),
+		checkPlaceholders(Workspace, w.Placeholders))
 }
 
 // Undumpable takes the process out of reach of others of the same user: no ptrace, no /proc/PID/mem, environ or fd. It lasts until execve.

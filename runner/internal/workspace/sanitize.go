@@ -2,6 +2,8 @@ package workspace
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/yolo-run/yolo-run/entrypoint/wire"
 )
 
 // replacement is a file that the agent sees in place of the host's.
@@ -18,13 +22,52 @@ type replacement struct {
 	content []byte
 }
 
-// replacements are the hidden files, empty, and the sanitised git configurations, in the order of their paths.
+// Placeholders are what the agent must find in place of what it must not see.
+func (w *Workspace) Placeholders(ctx context.Context) ([]wire.Placeholder, error) {
+	replaced, err := w.replacements(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if w.needsPrivateGit() {
+		config, err := w.privateConfig(ctx, commonDir(w.gitDir))
+		if err != nil {
+			return nil, fmt.Errorf("private git directory: %w", err)
+		}
+		replaced = append(slices.Clone(replaced), replacement{rel: ".git/config", content: config})
+	}
+	list := make([]wire.Placeholder, 0, len(replaced))
+	for _, r := range replaced {
+		p := wire.Placeholder{Path: []byte(r.rel), Size: int64(len(r.content))}
+		if p.Size > 0 {
+			sum := sha256.Sum256(r.content)
+			p.SHA256 = hex.EncodeToString(sum[:])
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// replacements are the hidden files, empty, and the sanitised git configurations. They are made once: a file that changes meanwhile is the same for all who ask.
 func (w *Workspace) replacements(ctx context.Context) ([]replacement, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.instead != nil {
+		return w.instead, nil
+	}
+	made, err := w.makeReplacements(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.instead = made
+	return made, nil
+}
+
+func (w *Workspace) makeReplacements(ctx context.Context) ([]replacement, error) {
 	s, err := w.scanOnce(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []replacement
+	out := []replacement{}
 	for _, rel := range s.hidden {
 		out = append(out, replacement{rel: rel, mode: w.permOf(rel)})
 	}

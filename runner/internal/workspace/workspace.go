@@ -73,6 +73,7 @@ type Workspace struct {
 	scanned func() (*scan, error)
 
 	mu      sync.Mutex
+	instead []replacement // what replacements returned, which is asked for more than once
 	skipped []reports.NotCarried
 	copied  bool // WriteCopy has written all of it
 }
