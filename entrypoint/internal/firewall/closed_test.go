@@ -53,6 +53,9 @@ func newClosed(t *testing.T, before ...func()) *closed {
 	if c.Firewall, err = backend.Apply(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
+	if backend.NeedsRaw() != (c.Backend() == legacy) {
+		t.Errorf("with %s the programs need CAP_NET_RAW: %v", c.Backend(), backend.NeedsRaw())
+	}
 	t.Logf("Apply: %d rules with %s in %v", c.Rules(), c.Backend(), time.Since(start).Round(time.Millisecond))
 	if c.log, err = Listen(t.Context(), func(p Packet) { c.packets <- p }); err != nil {
 		t.Fatal(err)
