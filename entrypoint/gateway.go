@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -53,6 +54,8 @@ func GatewayServe() int {
 		return 1
 	}
 	debug.SetMemoryLimit(servingMemory)
+	// What a server sends unasked, net/http quotes there. PID 1 takes the first line on standard error for the reason of a crash.
+	log.SetOutput(io.Discard)
 	signal.Ignore(unix.SIGQUIT, unix.SIGHUP)
 	return gateway.Serve()
 }

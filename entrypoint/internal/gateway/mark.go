@@ -104,7 +104,10 @@ type marker struct {
 // control is a [net.Dialer]'s: it puts a marked socket in the place of the one that was just made. Nothing was done with that one yet, so that whoever
 // dials needs to know nothing of it.
 func (m *marker) control(network, _ string, c syscall.RawConn) error {
-	kind := map[string]byte{"tcp4": unix.SOCK_STREAM, "udp4": unix.SOCK_DGRAM}[network]
+	kind, ok := map[string]byte{"tcp4": unix.SOCK_STREAM, "udp4": unix.SOCK_DGRAM}[network]
+	if !ok {
+		return fmt.Errorf("%s: the run's network has IPv4 only", network)
+	}
 	marked, err := m.socket(kind)
 	if err != nil {
 		return fmt.Errorf("marked %s socket: %w", strings.TrimSuffix(network, "4"), err)

@@ -68,6 +68,9 @@ func TestDialledSocketsCarryTheMark(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
+	if err := m.control("udp6", "[2001:db8::1]:53", nil); err == nil || !strings.Contains(err.Error(), "IPv4 only") {
+		t.Errorf("a socket for IPv6: %v", err)
+	}
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
