@@ -135,6 +135,9 @@ func ParseUser(s string) (uid, gid int, err error) {
 // minMemory is what the program that starts the agent needs for itself.
 const minMemory = 16 * mib
 
+// minCPUs is the least that a cgroup takes: 1 ms in each 100 ms.
+const minCPUs = 0.01
+
 func (c Config) validateLimits(f *faults) {
 	if c.Timeout < time.Second {
 		f.addf("--timeout", c.Timeout.String(), "must be at least 1s")
@@ -143,8 +146,8 @@ func (c Config) validateLimits(f *faults) {
 		f.addf("--memory", c.Memory.String(), "must be at least %s", minMemory)
 	}
 	// Not a number compares with nothing, so that each test is written as what must hold.
-	if !(c.CPUs > 0) || math.IsInf(c.CPUs, 0) {
-		f.addf("--cpus", strconv.FormatFloat(c.CPUs, 'g', -1, 64), "must be greater than 0")
+	if !(c.CPUs >= minCPUs) || math.IsInf(c.CPUs, 0) {
+		f.addf("--cpus", strconv.FormatFloat(c.CPUs, 'g', -1, 64), "must be at least %g", minCPUs)
 	}
 	if !(c.MaxCostUSD >= 0) || math.IsInf(c.MaxCostUSD, 0) {
 		f.addf("--max-cost-usd", strconv.FormatFloat(c.MaxCostUSD, 'g', -1, 64), "must be an amount of dollars, not negative")

@@ -123,7 +123,7 @@ func diskError(disk wire.Disk, least Bytes) error {
 	if disk.NoFiles {
 		return fmt.Errorf("%w: hardly an inode is left", errDisk)
 	}
-	return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes), least)
+	return fmt.Errorf("%w: %s free, --min-free-disk is %s", errDisk, Bytes(disk.FreeBytes).Human(), least)
 }
 
 // stop ends the agent: TERM, then the end of all its processes for one that does not listen, and KILL where even the entrypoint does not. What is left
