@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/yolo-run/yolo-run/runner/internal/workspace"
@@ -43,23 +44,11 @@ func Defaults() Config {
 // called more than once.
 func (c *Config) SetDefaults() {
 	d := Defaults()
-	setDefault(&c.Pull, d.Pull)
-	setDefault(&c.Notice, d.Notice)
-	setDefault(&c.Workspace, d.Workspace)
-	setDefault(&c.WorkspaceMode, d.WorkspaceMode)
-	setDefault(&c.Egress, d.Egress)
-	setDefault(&c.Timeout, d.Timeout)
-	setDefault(&c.Memory, d.Memory)
-	setDefault(&c.CPUs, d.CPUs)
-	setDefault(&c.PIDs, d.PIDs)
-	setDefault(&c.ShmSize, d.ShmSize)
-	setDefault(&c.MinFreeDisk, d.MinFreeDisk)
-	setDefault(&c.MaxPatchBytes, d.MaxPatchBytes)
-	setDefault(&c.MaxPatchFiles, d.MaxPatchFiles)
-	setDefault(&c.LogLevel, d.LogLevel)
-	setDefault(&c.LogFormat, d.LogFormat)
-	if c.Hide == nil {
-		c.Hide = d.Hide
+	field, fallback := reflect.ValueOf(c).Elem(), reflect.ValueOf(d)
+	for i := range field.NumField() {
+		if field.Field(i).IsZero() {
+			field.Field(i).Set(fallback.Field(i))
+		}
 	}
 	if len(c.FailOn) == 0 {
 		c.FailOn = d.FailOn
