@@ -35,7 +35,8 @@ func TestAnAgentWithoutABudgetIsGivenTimeToEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := &run{cfg: Config{Timeout: 10 * time.Minute}, gateway: newGatewayLink(), log: slog.New(slog.DiscardHandler)}
+				r := &run{gateway: newGatewayLink()}
+				r.cfg, r.log = Config{Timeout: 10 * time.Minute}, slog.New(slog.DiscardHandler)
 				ended := make(chan boxEnd, 1)
 				end := time.AfterFunc(tc.endsAfter, func() { ended <- boxEnd{code: 1} })
 				defer end.Stop()
@@ -86,7 +87,8 @@ func TestABudgetThatIsUsedUpIsTheOutcome(t *testing.T) {
 		"so does a signal":         {ending{started: true, spent: spent()}, nil, &SignalError{Signal: 15}, reports.Cancelled},
 		"nothing was used up":      {ending{started: true}, nil, nil, reports.NoChanges},
 	} {
-		r := &run{cfg: Config{FailOn: []string{"gate", "no-changes"}}, ending: tc.ending, signal: tc.signal}
+		r := &run{ending: tc.ending, signal: tc.signal}
+		r.cfg.FailOn = []string{"gate", "no-changes"}
 		if tc.want == reports.NoChanges {
 			r.cfg.FailOn = []string{"none"}
 		}

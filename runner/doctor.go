@@ -33,7 +33,8 @@ type checkResult struct {
 func Doctor(ctx context.Context, cfg Config, s Streams) error {
 	named := cfg.Agent != "" || cfg.Image != ""
 	cfg.SetDefaults()
-	d := &doctor{cfg: cfg, named: named, log: NewLogger(s.Err, LogOptions{Level: slog.LevelWarn, Colour: Colour(s.Err, os.Getenv)})}
+	log := NewLogger(s.Err, LogOptions{Level: slog.LevelWarn, Colour: Colour(s.Err, os.Getenv)})
+	d := &doctor{session: session{cfg: cfg, id: newRunID(), log: log}, named: named}
 	d.run(ctx)
 	failed := 0
 	table := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
@@ -58,10 +59,8 @@ func Doctor(ctx context.Context, cfg Config, s Streams) error {
 }
 
 type doctor struct {
-	cfg     Config
+	session
 	named   bool // agent or image were: its image is checked too
-	log     *slog.Logger
-	engine  *sandbox.Engine
 	ws      *workspace.Workspace
 	results []checkResult
 }
@@ -143,43 +142,37 @@ func (d *doctor) proxy() {
 	d.check("upstream proxy", text, nil)
 }
 
-// image looks for an image as a run does.
-func (d *doctor) image(ctx context.Context, ref, platform string) (sandbox.Image, error) {
-	return (&run{cfg: d.cfg, engine: d.engine, log: d.log}).image(ctx, ref, platform)
-}
-
 // sandbox makes what a run would make, but for the agent, and takes it down again.
 func (d *doctor) sandbox(ctx context.Context) {
 	image, err := d.image(ctx, d.cfg.GatewayImage, "")
 	if !d.check("gateway image", d.cfg.GatewayImage, err) {
 		return
 	}
-	id := newRunID()
-	state, err := openState(id, d.engine.Facts().Host)
+	state, err := openState(d.id, d.engine.Facts().Host)
 	if !d.check("state folder", stateFolder(), err) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, buildDeadline)
 	defer cancel()
 	defer func() {
-		d.check("clean-up", "nothing left", errors.Join(d.engine.RemoveRun(context.WithoutCancel(ctx), id), state.close()))
+		d.check("clean-up", "nothing left", errors.Join(d.engine.RemoveRun(context.WithoutCancel(ctx), d.id), state.close()))
 	}()
-	d.overlay(ctx, id, image)
-	d.firewall(ctx, id, image)
+	d.overlay(ctx, image)
+	d.firewall(ctx, image)
 }
 
 // overlay mounts the workspace as a run does and lets the collector prove that the engine sees the same files.
-func (d *doctor) overlay(ctx context.Context, id string, image sandbox.Image) {
+func (d *doctor) overlay(ctx context.Context, image sandbox.Image) {
 	if d.ws == nil {
 		return
 	}
-	r := &run{cfg: d.cfg, id: id, engine: d.engine, log: d.log, ws: d.ws, images: images{gateway: image}}
+	v := &view{session: d.session, ws: d.ws, images: images{gateway: image}}
 	uid, gid := d.ws.Owner()
-	r.identity, _ = chooseIdentity(d.cfg.User, uid, gid, "") // a bad --user has its own line
+	v.identity, _ = chooseIdentity(d.cfg.User, uid, gid, "") // a bad --user has its own line
 	beating, stop := context.WithCancel(ctx)
-	defer r.beats.Wait()
+	defer v.beats.Wait()
 	defer stop()
-	err := r.overlayWorkspace(ctx, beating)
+	err := v.overlayWorkspace(ctx, beating)
 	text := "mounted, and the engine sees this folder"
 	if err != nil { // no fault: it is slower, and closes nothing less
 		text = "not here, runs copy the workspace: " + err.Error()
@@ -188,14 +181,14 @@ func (d *doctor) overlay(ctx context.Context, id string, image sandbox.Image) {
 }
 
 // firewall starts a real gateway with an empty policy and reports what it proved.
-func (d *doctor) firewall(ctx context.Context, id string, image sandbox.Image) {
-	container, err := d.engine.NewGateway(ctx, sandbox.GatewayOptions{RunID: id, Image: image, Network: d.cfg.Network})
+func (d *doctor) firewall(ctx context.Context, image sandbox.Image) {
+	container, err := d.engine.NewGateway(ctx, sandbox.GatewayOptions{RunID: d.id, Image: image, Network: d.cfg.Network})
 	if !d.check("gateway", "created", err) {
 		return
 	}
 	begun := time.Now()
 	link, err := startGateway(ctx, container, wire.GatewayConfig{
-		Wire: wire.Version, RunID: id, Policy: policy.Spec{Egress: policy.Enforce}, AgentUID: fallbackID, AgentGID: fallbackID,
+		Wire: wire.Version, RunID: d.id, Policy: policy.Spec{Egress: policy.Enforce}, AgentUID: fallbackID, AgentGID: fallbackID,
 		HeartbeatTimeoutMs: heartbeatTimeout.Milliseconds(), DeadlineMs: buildDeadline.Milliseconds(),
 		DNS: d.cfg.DNS, MinFreeDiskBytes: math.MaxInt64, // any disk has less: the answer says how much
 	}, func(reports.Event) {}, func(reports.Usage) {}, d.log)

@@ -38,7 +38,8 @@ func newLiveRun(t *testing.T, name string, configure ...func(*Config)) liveRun {
 		t.Fatal(err)
 	}
 	var seen bytes.Buffer
-	r := &run{cfg: cfg, agent: a, out: out, screen: newScreen(&seen), record: slog.New(slog.DiscardHandler)}
+	r := &run{agent: a, out: out, screen: newScreen(&seen), record: slog.New(slog.DiscardHandler)}
+	r.cfg = cfg
 	r.log = NewLogger(r.screen, LogOptions{JSON: cfg.LogFormat == "json"})
 	if r.files, err = openRunFiles(out, cfg, a.Format); err != nil {
 		t.Fatal(err)

@@ -247,10 +247,10 @@ func TestDoctorNamesKeysAndNeverShowsThem(t *testing.T) {
 		ok   bool
 	}{
 		"any agent":   {doctor{}, "keys: OPENAI_API_KEY, GROQ_API_KEY", true},
-		"codex":       {doctor{cfg: Config{Agent: "codex"}, named: true}, "openai at https://api.openai.com with OPENAI_API_KEY from environment", true},
-		"claude":      {doctor{cfg: Config{Agent: "claude"}, named: true}, "no key", false},
-		"a script":    {doctor{cfg: Config{Agent: "shell"}, named: true}, "none is served", true},
-		"two of them": {doctor{cfg: Config{Agent: "shell", Upstreams: []string{"openai=https://a.example"}}, named: true}, "openai at https://a.example without a key", true},
+		"codex":       {doctor{session: session{cfg: Config{Agent: "codex"}}, named: true}, "openai at https://api.openai.com with OPENAI_API_KEY from environment", true},
+		"claude":      {doctor{session: session{cfg: Config{Agent: "claude"}}, named: true}, "no key", false},
+		"a script":    {doctor{session: session{cfg: Config{Agent: "shell"}}, named: true}, "none is served", true},
+		"two of them": {doctor{session: session{cfg: Config{Agent: "shell", Upstreams: []string{"openai=https://a.example"}}}, named: true}, "openai at https://a.example without a key", true},
 	} {
 		tc.d.keys(machineWith(env))
 		got := tc.d.results[0]
@@ -274,7 +274,8 @@ func TestAKeyThatIsSentInClearTextIsWarnedOf(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer
-			r := &run{served: []modelAPI{test.served}, log: NewLogger(&log, LogOptions{})}
+			r := &run{served: []modelAPI{test.served}}
+			r.log = NewLogger(&log, LogOptions{})
 			r.sayModels()
 			if warned := strings.Contains(log.String(), "clear text"); warned != test.warned {
 				t.Errorf("warned %v, want %v:\n%s", warned, test.warned, &log)

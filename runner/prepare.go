@@ -24,7 +24,7 @@ func prepare(ctx context.Context, cfg Config, s Streams) (_ *run, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, id: newRunID(), streams: s, started: time.Now()}
+	r := &run{view: view{session: session{cfg: cfg, id: newRunID()}}, streams: s, started: time.Now()}
 	defer func() {
 		if err != nil {
 			r.abandon()
@@ -254,34 +254,6 @@ func engineError(err error) error {
 		return withHint(err, "set DOCKER_HOST to unix:///PATH or tcp://HOST:PORT, or leave it out")
 	}
 	return err
-}
-
-func (r *run) image(ctx context.Context, ref, platform string) (sandbox.Image, error) {
-	image, err := r.engine.Image(ctx, ref, platform, sandbox.Pull(r.cfg.Pull), func(status string) {
-		r.log.Info("pulling", "image", ref, "status", status)
-	})
-	if errors.Is(err, sandbox.ErrImage) {
-		return image, withHint(err, r.imageHint(ref))
-	}
-	return image, err
-}
-
-// imageHint says what to do about an image that is not there.
-func (r *run) imageHint(ref string) string {
-	first, _, hasFolder := strings.Cut(ref, "/")
-	switch {
-	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+"-musl:"):
-		return "build it in a checkout of yolo-run: make images AGENTS=" + r.cfg.Agent + "-musl"
-	case strings.HasPrefix(ref, "yolo-run/"+r.cfg.Agent+":"):
-		return "build it in a checkout of yolo-run: make images AGENTS=" + r.cfg.Agent
-	case first == "yolo-run":
-		return "build it in a checkout of yolo-run: make images"
-	case r.cfg.Pull == string(sandbox.PullNever):
-		return "pull or build it, or leave --pull never out"
-	case hasFolder && first != "localhost" && !strings.ContainsAny(first, ".:"):
-		return "a name like this is only looked for on this engine; to pull it, write the registry's host in front, as in registry.example.com/" + ref
-	}
-	return "check the name, and that the engine reaches the registry"
 }
 
 // chooseLimits clamps what was asked for to what the engine has: 80 % of its memory, all of its processors.

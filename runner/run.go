@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -42,11 +41,10 @@ func Run(ctx context.Context, cfg Config, s Streams) (*reports.Report, error) {
 
 // run is one run. Its fields are set by the step that the comment names.
 type run struct {
+	view // prepare, build
+
 	// prepare
-	cfg        Config
-	id         string
 	streams    Streams
-	log        *slog.Logger
 	out        *output
 	files      *runFiles
 	started    time.Time
@@ -57,12 +55,8 @@ type run struct {
 	models     []wire.ModelAPI // the same with their keys, for the gateway's standard input alone
 	proxy      upstreamProxy
 	proxyFault error // why that of the environment is not used
-	engine     *sandbox.Engine
 	state      *runState
-	ws         *workspace.Workspace
 	agent      agent.Agent
-	identity   identity
-	images     images
 	// agentFiles are nil where the image has the agent itself.
 	agentFiles   *agentFiles
 	agentVersion string // of the agent's program
@@ -76,14 +70,9 @@ type run struct {
 
 	// build
 	stopBeats context.CancelFunc
-	beats     sync.WaitGroup
 	gateway   *gatewayLink
-	collector *collectorLink
-	// entrypoint is the binary for the agent's container, out of the gateway's image.
-	entrypoint bytes.Buffer
-	layers     layers
-	box        *sandbox.Container
-	ready      wire.Ready
+	box       *sandbox.Container
+	ready     wire.Ready
 
 	// work
 	ending ending
@@ -98,9 +87,6 @@ type run struct {
 	phases []reports.Phase // in the order in which they began
 	events *reports.Collector
 }
-
-// images are the images of the run's containers.
-type images struct{ gateway, agent sandbox.Image }
 
 // fault records that the infrastructure failed. The run goes on to save what exists.
 func (r *run) fault(err error) {

@@ -1,11 +1,13 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
@@ -29,6 +31,23 @@ type layers struct {
 	merged      sandbox.Volume
 }
 
+// images are the images of the run's containers.
+type images struct{ gateway, agent sandbox.Image }
+
+// view is the copy-on-write view of a workspace, with the collector that reads it. Who makes one fills the first fields and waits for beats.
+type view struct {
+	session
+	ws       *workspace.Workspace
+	identity identity
+	images   images
+
+	layers    layers
+	collector *collectorLink
+	// entrypoint is the binary for the agent's container, out of the gateway's image.
+	entrypoint bytes.Buffer
+	beats      sync.WaitGroup
+}
+
 // mounted are the layers that mountinfo must show, nil where there is no overlay.
 func (l *layers) mounted() *wire.Layers {
 	if l.upper == "" {
@@ -50,7 +69,10 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 			r.rep.Workspace.Mode = modeOverlay
 			return nil
 		}
-		if r.cfg.WorkspaceMode == modeOverlay || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("overlay workspace: %w", context.Cause(ctx))
+		}
+		if r.cfg.WorkspaceMode == modeOverlay {
 			return fmt.Errorf("overlay workspace: %w", err)
 		}
 		reason = err.Error()
@@ -62,21 +84,21 @@ func (r *run) buildWorkspace(ctx context.Context, beating context.Context) error
 }
 
 // overlayWorkspace mounts the overlay over the workspace, or over a view of it in which it is the agent's. The view is ours only until the overlay is mounted.
-func (r *run) overlayWorkspace(ctx, beating context.Context) (err error) {
-	reason := r.ws.NeedsMap(r.identity.uid, r.identity.gid)
+func (v *view) overlayWorkspace(ctx, beating context.Context) (err error) {
+	reason := v.ws.NeedsMap(v.identity.uid, v.identity.gid)
 	if reason == "" {
-		return r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+		return v.mountWorkspace(ctx, beating, v.ws.Root(), "")
 	}
-	mapped, err := r.ws.Map(r.identity.uid, r.identity.gid)
-	if err != nil && r.cfg.WorkspaceMode == modeOverlay { // asked for: the agent writes what it may
-		r.log.Warn("an overlay does not suit the workspace", "reason", reason, "error", err)
-		return r.mountWorkspace(ctx, beating, r.ws.Root(), "")
+	mapped, err := v.ws.Map(v.identity.uid, v.identity.gid)
+	if err != nil && v.cfg.WorkspaceMode == modeOverlay { // asked for: the agent writes what it may
+		v.log.Warn("an overlay does not suit the workspace", "reason", reason, "error", err)
+		return v.mountWorkspace(ctx, beating, v.ws.Root(), "")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", reason, err)
 	}
 	defer func() { err = errors.Join(err, mapped.Close()) }()
-	if err := r.mountWorkspace(ctx, beating, mapped.Path(), ""); err != nil {
+	if err := v.mountWorkspace(ctx, beating, mapped.Path(), ""); err != nil {
 		return fmt.Errorf("%s, and a view of it as the agent's cannot be mounted: %w", reason, err)
 	}
 	return nil
@@ -141,14 +163,14 @@ func isEmpty(dir string) bool {
 const maxEntrypoint = 128 << 20
 
 // mountWorkspace makes the overlay over lower and starts the collector on it. Lower is the workspace, a view of it, or with a volume that volume's folder.
-func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
+func (v *view) mountWorkspace(ctx, beating context.Context, lower, volume string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, buildDeadline, errors.New("the workspace took too long to mount"))
 	defer cancel()
-	upper, err := r.engine.Volume(ctx, r.id, "upper", r.identity.owner())
+	upper, err := v.engine.Volume(ctx, v.id, "upper", v.identity.owner())
 	if err != nil {
 		return err
 	}
-	work, err := r.engine.Volume(ctx, r.id, "work", r.identity.owner())
+	work, err := v.engine.Volume(ctx, v.id, "work", v.identity.owner())
 	if err != nil {
 		return err
 	}
@@ -157,57 +179,57 @@ func (r *run) mountWorkspace(ctx, beating context.Context, lower, volume string)
 		upper:  upper.Name, lowerVolume: volume,
 	}
 	if volume == "" {
-		l.lowerPath = r.ws.Root()
+		l.lowerPath = v.ws.Root()
 	}
-	if l.merged, err = r.engine.Overlay(ctx, r.id, "merged", l.Layers); err != nil {
+	if l.merged, err = v.engine.Overlay(ctx, v.id, "merged", l.Layers); err != nil {
 		return err
 	}
-	return r.startCollector(ctx, beating, l)
+	return v.startCollector(ctx, beating, l)
 }
 
 // startCollector starts the collector on what was mounted and lets it prove that it sees that, and our files where they are not a copy.
-func (r *run) startCollector(ctx, beating context.Context, l layers) error {
-	r.layers = l
-	container, err := r.engine.NewCollector(ctx, sandbox.CollectorOptions{
-		RunID: r.id, Image: r.images.gateway,
+func (v *view) startCollector(ctx, beating context.Context, l layers) error {
+	v.layers = l
+	container, err := v.engine.NewCollector(ctx, sandbox.CollectorOptions{
+		RunID: v.id, Image: v.images.gateway,
 		LowerPath: l.lowerPath, LowerVolume: l.lowerVolume, Upper: l.upper, Merged: l.merged.Name,
 	})
 	if err != nil {
 		return err
 	}
-	r.collector = &collectorLink{container: container}
+	v.collector = &collectorLink{container: container}
 	// Now, because the engine would let us wait while a container of the image starts.
-	r.entrypoint.Reset()
-	if _, err := container.File(ctx, "/entrypoint", maxEntrypoint, &r.entrypoint); err != nil {
-		return withHint(err, "is "+r.cfg.GatewayImage+" the gateway's image? make images in a checkout of yolo-run builds it")
+	v.entrypoint.Reset()
+	if _, err := container.File(ctx, "/entrypoint", maxEntrypoint, &v.entrypoint); err != nil {
+		return withHint(err, "is "+v.cfg.GatewayImage+" the gateway's image? make images in a checkout of yolo-run builds it")
 	}
-	if err := r.collector.start(ctx, r.log); err != nil {
+	if err := v.collector.start(ctx, v.log); err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { r.collector.stdout.CloseWithError(context.Cause(ctx)) })()
-	probe, err := r.ws.Probe(r.collector, r.collector.stdout, l.mounted(), heartbeatTimeout, r.cfg.Timeout+deadlineSlack)
+	defer context.AfterFunc(ctx, func() { v.collector.stdout.CloseWithError(context.Cause(ctx)) })()
+	probe, err := v.ws.Probe(v.collector, v.collector.stdout, l.mounted(), heartbeatTimeout, v.cfg.Timeout+deadlineSlack)
 	if err != nil {
 		return err
 	}
 	if l.lowerVolume == "" {
-		if err := r.ws.CheckProbe(probe); err != nil {
+		if err := v.ws.CheckProbe(probe); err != nil {
 			return err
 		}
 	}
-	link := r.collector // the field may be another's by the time that the goroutine runs
-	r.beats.Go(func() { link.beat(beating) })
+	link := v.collector // the field may be another's by the time that the goroutine runs
+	v.beats.Go(func() { link.beat(beating) })
 	return nil
 }
 
 // unmountWorkspace takes back what mountWorkspace made.
-func (r *run) unmountWorkspace(ctx context.Context) error {
-	if r.collector != nil {
-		if err := r.collector.container.Remove(ctx); err != nil {
+func (v *view) unmountWorkspace(ctx context.Context) error {
+	if v.collector != nil {
+		if err := v.collector.container.Remove(ctx); err != nil {
 			return err
 		}
-		r.collector = nil
+		v.collector = nil
 	}
-	return r.engine.RemoveVolumes(ctx, r.id)
+	return v.engine.RemoveVolumes(ctx, v.id)
 }
 
 // copyProgress logs how far the copy is, every few seconds.
