@@ -87,11 +87,21 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		logFindings(log, gate)
 		return withHint(ErrGate, "read the findings; what you want all the same, let pass by --gate RULE=warn")
 	}
+	warnOfHardLinks(log, changes, ws.Root())
 	if err := changes.Apply(ctx, ws.Root()); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.Out, "applied changes to %s in %s\n", plural(len(changes.Report().Files), "file"), ws.Root())
 	return err
+}
+
+// warnOfHardLinks names changed files whose other names keep the old version.
+func warnOfHardLinks(log *slog.Logger, changes *workspace.Changes, root string) {
+	list, err := changes.HardLinked(root)
+	if err != nil || len(list) == 0 {
+		return // what cannot be opened, Apply says
+	}
+	log.Warn("hard links are separated: other names of these files keep the old version", "files", len(list), "first", list[0])
 }
 
 // findingsOfTheRun are those that block and that nobody could find again without the run's own options: where the agent was started, and its

@@ -112,6 +112,7 @@ func (r *run) judge(ctx context.Context) {
 		r.log.Warn("the patch was not applied", "reason", "the run or the gate failed")
 		return
 	}
+	warnOfHardLinks(r.log, r.changes, r.ws.Root())
 	if err := r.changes.Apply(ctx, r.ws.Root()); err != nil {
 		r.fault(fmt.Errorf("apply the patch: %w", err))
 		return

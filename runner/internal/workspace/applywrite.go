@@ -54,6 +54,9 @@ func (a *applier) write(i int, content []byte) error {
 	if err := a.own(d, name); err != nil {
 		return err
 	}
+	if err := a.keepAttributes(d, name); err != nil {
+		return err
+	}
 	perm, err := a.perm(d, name)
 	if err != nil {
 		return err
