@@ -1,7 +1,6 @@
 package runner_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,42 +24,6 @@ func BenchmarkWarmRun(b *testing.B) {
 		ours = append(ours, timed(b, yoloRun(b), "--quiet", "--workspace", workspace, "--out", filepath.Join(b.TempDir(), "out"), "--", "true"))
 	}
 	reportRatio(b, "run", ours, "docker-run", theirs)
-}
-
-// BenchmarkPrepare50000Files is a run on a tree of 50,000 files (200 MB) beside one on an empty tree, and one that copies it beside cp -a.
-func BenchmarkPrepare50000Files(b *testing.B) {
-	needEngine(b)
-	empty, full := b.TempDir(), b.TempDir()
-	for d := range 500 {
-		dir := filepath.Join(full, fmt.Sprintf("folder%03d", d))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			b.Fatal(err)
-		}
-		for f := range 100 {
-			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("file%02d", f)), make([]byte, 4096), 0o644); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	for _, dir := range []string{empty, full} {
-		if out, err := exec.Command("chown", "-R", "1000:1000", dir).CombinedOutput(); err != nil {
-			b.Fatalf("%v %s", err, out)
-		}
-	}
-	var onEmpty, onFull, copied, plain []time.Duration
-	for b.Loop() {
-		for _, c := range []struct {
-			workspace, mode string
-			into            *[]time.Duration
-		}{{empty, "overlay", &onEmpty}, {full, "overlay", &onFull}, {full, "copy", &copied}} {
-			*c.into = append(*c.into, timed(b, yoloRun(b), "--quiet", "--workspace-mode", c.mode, "--user", "1000:1000",
-				"--workspace", c.workspace, "--out", filepath.Join(b.TempDir(), "out"), "--", "true"))
-		}
-		plain = append(plain, timed(b, "cp", "-a", full, filepath.Join(b.TempDir(), "copy")))
-	}
-	reportRatio(b, "overlay-50000", onFull, "overlay-empty", onEmpty)
-	b.ReportMetric(float64(median(copied).Milliseconds()), "copy-50000-ms")
-	b.ReportMetric(float64(median(plain).Milliseconds()), "cp-50000-ms")
 }
 
 func timed(b *testing.B, name string, args ...string) time.Duration {
