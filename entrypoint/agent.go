@@ -32,7 +32,7 @@ type agentRole struct {
 }
 
 func (r agentRole) run(stderr io.Writer) int {
-	exit := r.supervise()
+	exit := r.supervise(stderr)
 	exit.Wire = wire.Version
 	if exit.Refused != "" {
 		fmt.Fprintf(stderr, "entrypoint: the agent was not started: %s\n", exit.Refused)
@@ -44,7 +44,7 @@ func (r agentRole) run(stderr io.Writer) int {
 }
 
 // supervise is the life of the agent.
-func (r agentRole) supervise() wire.AgentExit {
+func (r agentRole) supervise(stderr io.Writer) wire.AgentExit {
 	signals := catchSignals()
 	defer signals.release()
 	cfg, err := r.prepare()
@@ -54,6 +54,10 @@ func (r agentRole) supervise() wire.AgentExit {
 	cmd, err := resolve(cfg, r.prompt)
 	if err != nil {
 		return refused(err)
+	}
+	// From here on nothing that the container says proves that there was no agent.
+	if _, err := io.WriteString(stderr, wire.StartMark); err != nil {
+		return refused(fmt.Errorf("say that the agent starts: %w", err))
 	}
 	pid, err := cmd.start()
 	if err != nil {

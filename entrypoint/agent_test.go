@@ -103,7 +103,8 @@ func (r *role) write(t *testing.T, name string, text []byte) {
 // outcome is what the role left behind.
 type outcome struct {
 	code           int
-	stdout, stderr string
+	stdout, stderr string // without the mark of the start
+	begun          bool   // there was one
 	exit           wire.AgentExit
 }
 
@@ -119,7 +120,8 @@ func (r *role) finish(t *testing.T, cmd *exec.Cmd) outcome {
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	got := outcome{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+	said, begun := strings.CutPrefix(stderr.String(), wire.StartMark)
+	got := outcome{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: said, begun: begun}
 	text, err := os.ReadFile(filepath.Join(r.dir, "out", "exit.json"))
 	if err != nil {
 		t.Fatalf("%v; %+v", err, got)
@@ -341,6 +343,9 @@ func TestWhatKeepsTheAgentFromStarting(t *testing.T) {
 			}
 			if got.code != tc.code || got.exit.ExitCode != tc.code || got.exit.NotFound != tc.notFound || !strings.Contains(got.exit.Refused, tc.reason) {
 				t.Errorf("exit code %d, %+v, want %d, %q", got.code, got.exit, tc.code, tc.reason)
+			}
+			if tried := tc.reason == "" || slices.Contains([]string{"no program", "its interpreter is missing", "too many arguments"}, tc.name); got.begun != tried {
+				t.Errorf("the start was announced: %t", got.begun)
 			}
 			if tc.reason != "" && (strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, got.exit.Refused)) {
 				t.Errorf("standard error: %q, want one line with %q", got.stderr, got.exit.Refused)

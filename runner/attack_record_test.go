@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/yolo-run/yolo-run/reports"
@@ -78,6 +79,17 @@ exit 0
 	r.want(t, reports.NoChanges)
 	if len(r.Errors) > 0 {
 		t.Errorf("errors %q", r.Errors)
+	}
+	// With the code that belongs to it, it is the agent's end all the same.
+	for _, code := range []string{"125", "126", "127"} {
+		r := try(t, `
+echo 'entrypoint: the agent was not started: nothing ran' >&2
+echo '{"wire":1,"refused":"nothing ran","notFound":'$([[ `+code+` = 127 ]] && echo true || echo false)',"exitCode":`+code+`}' > /.yolo-run/out/exit.json
+echo worked > made; exit `+code)
+		r.want(t, reports.AgentFailed)
+		if len(r.Errors) != 1 || !strings.Contains(r.Errors[0], "could have been told") || len(r.Changes.Files) != 1 {
+			t.Errorf("errors %q, changes %+v", r.Errors, r.Changes.Files)
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type liveView struct {
 	ticking    sync.WaitGroup
 	stopTicks  chan struct{}
 
+	mark startMark // of standard error; under mu
+
 	mu      sync.Mutex
 	closed  bool
 	used    reports.Usage
@@ -86,6 +88,10 @@ func (v *liveView) close() {
 	close(v.stopTicks)
 	v.ticking.Wait()
 	v.mu.Lock()
+	if rest := v.mark.rest(); len(rest) > 0 {
+		_, _ = v.run.files.agent.Write(rest)
+		_, _ = v.stderrSink.Write(rest)
+	}
 	v.stdoutSink.flush()
 	v.stderrSink.flush()
 	v.closed = true
@@ -122,16 +128,24 @@ func (v *liveView) report() reports.Transcript {
 	return v.transcript.Report()
 }
 
+// began reports whether an agent was started, as far as anybody can tell.
+func (v *liveView) began() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.mark.seen
+}
+
 // stdout returns the writer for the agent's standard output, stderr that for its errors: all of it goes to agent.log. They are valid from
 // open on.
-func (v *liveView) stdout() io.Writer { return &sink{v, v.stdoutSink} }
+func (v *liveView) stdout() io.Writer { return &sink{v, v.stdoutSink, &startMark{done: true}} }
 
-func (v *liveView) stderr() io.Writer { return &sink{v, v.stderrSink} }
+func (v *liveView) stderr() io.Writer { return &sink{v, v.stderrSink, &v.mark} }
 
 // sink is one stream of the agent's.
 type sink struct {
 	view  *liveView
 	lines flusher
+	mark  *startMark
 }
 
 func (s *sink) Write(p []byte) (int, error) {
@@ -141,8 +155,10 @@ func (s *sink) Write(p []byte) (int, error) {
 	if v.closed {
 		return len(p), nil
 	}
-	_, _ = v.run.files.agent.Write(p) // never fails
-	return s.lines.Write(p)
+	own := s.mark.strip(p)
+	_, _ = v.run.files.agent.Write(own) // never fails
+	_, err := s.lines.Write(own)
+	return len(p), err
 }
 
 // record takes a line of an agent's stream of JSON. One that is none, such as what a library prints, is for people.

@@ -174,14 +174,25 @@ func (r *run) readExit(ctx context.Context) {
 	if exit.Signal > 0 {
 		code = 128 + exit.Signal
 	}
-	if code != r.ending.code {
+	if code != r.ending.code || min(exit.CPUMs, exit.MaxRSSBytes, exit.PIDsMax, exit.OOMKills) < 0 {
 		r.log.Debug("exit file does not agree with the engine", "file", code, "engine", r.ending.code)
 		return
 	}
 	r.ending.exit = &exit
 	r.ending.oom = oom || exit.OOMKills > 0
-	if exit.Refused != "" && !exit.NotFound && code >= wire.ExitRefused {
-		r.fault(fmt.Errorf("agent was not started: %s", exit.Refused))
+}
+
+// checkStarted finds an agent that was not started. What its container says of that counts only while nobody else could have said it.
+func (r *run) checkStarted() {
+	e := &r.ending
+	if !e.started || e.stopped != nil || r.live.began() || e.code < wire.ExitRefused || e.code > wire.ExitNotFound {
+		return
+	}
+	switch {
+	case e.exit == nil:
+		r.fault(fmt.Errorf("agent was not started: its container ended with exit code %d", e.code))
+	case e.exit.Refused != "" && !e.exit.NotFound:
+		r.fault(fmt.Errorf("agent was not started: %s", e.exit.Refused))
 	}
 }
 
@@ -213,7 +224,9 @@ func (r *run) limitsReached() []string {
 	if exit := r.ending.exit; exit != nil && exit.PIDsMax > 0 {
 		list = append(list, fmt.Sprintf("the agent reached its limit of %d processes %s (--pids)", r.limits.PIDs, plural(exit.PIDsMax, "time")))
 	}
-	if exit := r.ending.exit; exit != nil && exit.NotFound {
+	if exit := r.ending.exit; exit != nil && exit.Refused != "" && r.live.began() {
+		list = append(list, fmt.Sprintf("the agent's container says that the agent was not started, which it could have been told to say: %q", cut(exit.Refused, 300)))
+	} else if exit != nil && exit.NotFound {
 		list = append(list, exit.Refused)
 	}
 	if errors.Is(r.ending.stopped, errDisk) {
@@ -250,6 +263,7 @@ func (r *run) settle(ctx context.Context) {
 	summary, err := r.closeNetwork(ctx)
 	r.fault(err)
 	reading.Wait()
+	r.checkStarted()
 	if r.gateway != nil {
 		r.rep.Usage, r.ending.spent = r.gateway.asked()
 	}

@@ -175,6 +175,10 @@ type Layers struct {
 	Work  string `json:"work"`
 }
 
+// StartMark is what `entrypoint agent` writes to standard error before it starts the agent, and first of all: what follows may be the agent's word, what comes
+// without it cannot.
+const StartMark = "entrypoint: the agent starts\n"
+
 // AgentExit is the file exit.json, written by `entrypoint agent` when the agent ended, or when it was never started (Refused).
 // The agent could forge it: it says nothing that the agent's own exit code could not say.
 type AgentExit struct {
