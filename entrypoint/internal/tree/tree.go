@@ -10,6 +10,7 @@ package tree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -115,8 +116,13 @@ func (w *walker) folder(v versions) error {
 	if err != nil {
 		return w.note(v, unreadable(err))
 	}
+	tooLong := 0
 	for _, name := range list.names {
 		next, err := w.child(v, name)
+		if errors.Is(err, unix.ENAMETOOLONG) { // no message could name it either
+			tooLong++
+			continue
+		}
 		if err != nil {
 			if err := w.note(versions{rel: path.Join(v.rel, name)}, unreadable(err)); err != nil {
 				return err
@@ -124,6 +130,11 @@ func (w *walker) folder(v versions) error {
 			continue
 		}
 		if err := w.compare(next); err != nil {
+			return err
+		}
+	}
+	if tooLong > 0 {
+		if err := w.note(v, fmt.Sprintf("%d of its entries are not carried: their paths are too long", tooLong)); err != nil {
 			return err
 		}
 	}
