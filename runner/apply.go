@@ -40,17 +40,13 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	if err := errors.Join(f.list...); err != nil {
 		return err
 	}
-	patch, err := reports.OpenArtifact(folder, filePatch)
-	if errors.Is(err, os.ErrNotExist) {
-		// A wrong folder must not pass for a run without changes: in a pipeline nobody would see it.
-		if _, err := os.Stat(filepath.Join(folder, fileReport)); err != nil {
-			return &UsageError{Option: "folder", Value: folder, Err: errors.New("has neither changes.patch nor report.json"), Hint: "name the folder that --out of the run named"}
-		}
+	patch, err := openPatch(folder)
+	if err != nil {
+		return err
+	}
+	if patch == nil {
 		log.Info("the run changed nothing", "folder", folder)
 		return nil
-	}
-	if err != nil {
-		return &UsageError{Option: "patch", Value: filepath.Join(folder, filePatch), Err: plainPathError(err)}
 	}
 	defer patch.Close()
 	secrets, err := secretValues(cfg)
@@ -74,14 +70,8 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 		return nil
 	}
 	gate := changes.Gate(gateOptions(cfg, ws.Sub(), secrets))
-	known, err := findingsOfTheRun(folder, severities)
-	if err != nil {
+	if err := addFindingsOfTheRun(&gate, folder, severities); err != nil {
 		return err
-	}
-	for _, finding := range known {
-		if !slices.Contains(gate.Findings, finding) {
-			gate.Findings = append(gate.Findings, finding)
-		}
 	}
 	if blocked(gate) {
 		logFindings(log, gate)
@@ -104,17 +94,32 @@ func warnOfHardLinks(log *slog.Logger, changes *workspace.Changes, root string) 
 	log.Warn("hard links are separated: other names of these files keep the old version", "files", len(list), "first", list[0])
 }
 
-// findingsOfTheRun are those that block and that nobody could find again without the run's own options: where the agent was started, and its
-// secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now; one that cannot be read is a fault.
-func findingsOfTheRun(folder string, severities map[string]reports.Severity) ([]reports.Finding, error) {
-	report, err := readRun(folder)
+// openPatch opens the patch of a run; it is nil where the run changed nothing.
+func openPatch(folder string) (*os.File, error) {
+	patch, err := reports.OpenArtifact(folder, filePatch)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		// A wrong folder must not pass for a run without changes: in a pipeline nobody would see it.
+		if _, err := os.Stat(filepath.Join(folder, fileReport)); err != nil {
+			return nil, &UsageError{Option: "folder", Value: folder, Err: errors.New("has neither changes.patch nor report.json"), Hint: "name the folder that --out of the run named"}
+		}
+		return nil, nil //nolint:nilnil // nothing to open, and no fault
 	}
 	if err != nil {
-		return nil, &UsageError{Option: "report", Value: filepath.Join(folder, fileReport), Err: err}
+		return nil, &UsageError{Option: "patch", Value: filepath.Join(folder, filePatch), Err: plainPathError(err)}
 	}
-	var list []reports.Finding
+	return patch, nil
+}
+
+// addFindingsOfTheRun adds those that block and that nobody could find again without the run's own options: where the agent was started, and its
+// secrets. A report that is not there, or that somebody has made milder, leaves what the gate sees now; one that cannot be read is a fault.
+func addFindingsOfTheRun(gate *reports.Gate, folder string, severities map[string]reports.Severity) error {
+	report, err := readRun(folder)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &UsageError{Option: "report", Value: filepath.Join(folder, fileReport), Err: err}
+	}
 	for _, f := range report.Gate.Findings {
 		if f.Severity != reports.Block || f.Rule != workspace.RuleOutsideFolder && f.Rule != workspace.RuleSecret {
 			continue
@@ -122,11 +127,11 @@ func findingsOfTheRun(folder string, severities map[string]reports.Severity) ([]
 		if severity, given := severities[f.Rule]; given {
 			f.Severity = severity
 		}
-		if f.Severity != "" {
-			list = append(list, f)
+		if f.Severity != "" && !slices.Contains(gate.Findings, f) {
+			gate.Findings = append(gate.Findings, f)
 		}
 	}
-	return list, nil
+	return nil
 }
 
 func blocked(gate reports.Gate) bool {

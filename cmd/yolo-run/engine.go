@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/yolo-run/yolo-run/runner"
@@ -15,13 +13,11 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "Check what a run needs: engine, kernel, overlay, firewall, git, disk",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l := load(flags, a.environ)
-			l.cfg.Version, l.cfg.Images = a.version, a.images
-			a.warnUnknown(l)
-			if err := errors.Join(l.faults...); err != nil {
+			cfg, err := a.loadPart(flags)
+			if err != nil {
 				return err
 			}
-			return runner.Doctor(cmd.Context(), l.cfg, a.streams)
+			return runner.Doctor(cmd.Context(), cfg, a.streams)
 		},
 	}
 	flags.register(cmd, settings(new(runner.Defaults())))

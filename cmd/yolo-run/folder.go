@@ -21,16 +21,15 @@ func (a *app) applyCommand() *cobra.Command {
 		Short: "Apply the patch of a run to the workspace, after the gate (default: the latest of the workspace)",
 		Args:  oneFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			l := load(flags, a.environ)
-			a.warnUnknown(l)
-			if err := errors.Join(l.faults...); err != nil {
-				return err
-			}
-			folder, err := folderToApply(args, l.cfg.Workspace)
+			cfg, err := a.loadPart(flags)
 			if err != nil {
 				return err
 			}
-			return runner.Apply(cmd.Context(), l.cfg, folder, a.streams)
+			folder, err := folderToApply(args, cfg.Workspace)
+			if err != nil {
+				return err
+			}
+			return runner.Apply(cmd.Context(), cfg, folder, a.streams)
 		},
 	}
 	list := pick(settings(new(runner.Defaults())),

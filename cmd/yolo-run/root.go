@@ -121,6 +121,15 @@ func (a *app) configure(flags *flagValues) (runner.Config, error) {
 	return l.cfg, nil
 }
 
+// loadPart is configure for a command that takes part of the settings, and checks itself what it needs of them.
+func (a *app) loadPart(flags *flagValues) (runner.Config, error) {
+	l := load(flags, a.environ)
+	l.cfg.Version, l.cfg.Images = a.version, a.images
+	a.warnUnknown(l)
+	l.settle()
+	return l.cfg, errors.Join(l.faults...)
+}
+
 func (a *app) warnUnknown(l *loader) {
 	if len(l.unknown) == 0 {
 		return
