@@ -53,7 +53,11 @@ func Apply(ctx context.Context, cfg Config, folder string, s Streams) (err error
 	if err != nil {
 		return err
 	}
-	ws, err := workspace.Open(ctx, workspace.Options{Dir: cfg.Workspace, Hide: cfg.Hide, Logger: log})
+	base, err := baseOf(patch)
+	if err != nil {
+		return &UsageError{Option: "patch", Value: filepath.Join(folder, filePatch), Err: plainPathError(err)}
+	}
+	ws, err := workspace.Open(ctx, workspace.Options{Dir: cfg.Workspace, Hide: cfg.Hide, Base: base, Logger: log})
 	if err != nil {
 		return workspaceError(cfg.Workspace, err)
 	}

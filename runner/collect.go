@@ -45,6 +45,7 @@ func (r *run) collect(ctx context.Context) {
 	r.changes = changes
 	r.rep.Changes = changes.Report()
 	r.fault(r.writePatch())
+	r.warnIf("a later apply may find more conflicts: old versions are not kept", r.keepBase(ctx))
 }
 
 // gone returns an error unless the gateway has ended. An engine that broke off is asked again: it may have come back, and brought the gateway along.

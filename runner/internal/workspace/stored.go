@@ -52,6 +52,7 @@ func (w *Workspace) readPatch(ctx context.Context, c *Changes, patch io.Reader) 
 	if err := w.lendObjects(gitDir); err != nil {
 		return err
 	}
+	w.lendBase(ctx, gitDir)
 	if err := w.storePresent(ctx, gitDir, paths); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Dir    string       // the folder that the agent starts in; empty: the current one
 	Hide   []string     // globs of files that the agent sees empty; nil: [DefaultHide]
+	Base   string       // a file of [Changes.Base] for [Workspace.ReadPatch]; empty, or not there: none
 	Logger *slog.Logger // nil: nothing is logged
 	// MaxCopyBytes and MaxCopyFiles bound [Workspace.WriteCopy]; 0: 20 GiB, 2,000,000.
 	MaxCopyBytes int64
@@ -63,6 +64,7 @@ type Workspace struct {
 	uid, gid int
 	perm     os.FileMode
 	probe    string
+	base     string // file
 	globs    globs
 	log      *slog.Logger
 	maxBytes int64
@@ -92,7 +94,7 @@ func Open(ctx context.Context, o Options) (*Workspace, error) {
 	if hide == nil {
 		hide = DefaultHide()
 	}
-	w := &Workspace{log: o.Logger, maxBytes: o.MaxCopyBytes, maxFiles: o.MaxCopyFiles, status: make(chan struct{})}
+	w := &Workspace{log: o.Logger, base: o.Base, maxBytes: o.MaxCopyBytes, maxFiles: o.MaxCopyFiles, status: make(chan struct{})}
 	if w.globs, err = parseGlobs(hide); err != nil {
 		return nil, err
 	}
