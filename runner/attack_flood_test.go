@@ -22,7 +22,7 @@ const (
 type flood struct{ packets, lookups int64 }
 
 // script sends packets and lookups at once, as fast as they go, beside downloads from an allowed name. What the gateway's processes have
-// used at most stands in /proc, for everybody to see.
+// used at most stands in /proc, for everybody to see: PID 1 is "entrypoint" there, the process that serves "exe".
 func (f flood) script() string {
 	return fmt.Sprintf(`
 cat > /tmp/packets.c <<'C'
@@ -55,7 +55,7 @@ for i in range(want + window):
     if i >= window: answered += s.recv(512)[3] & 15 == 3
 print("lookups=%%d" %% answered)
 PY
-memory() { cat /proc/[0-9]*/status 2>/dev/null | awk -v key=$1 '/^Name:/ { ours = $2 == "entrypoint" } /^Uid:/ { if ($2 == '$(id -u)') ours = 0 } $1 == key ":" { kb[NR] = $2; line = NR } /^SigQ:/ { if (ours) sum += kb[line] } END { print sum }'; }
+memory() { cat /proc/[0-9]*/status 2>/dev/null | awk -v key=$1 '/^Name:/ { ours = $2 == "entrypoint" || $2 == "exe" } /^Uid:/ { if ($2 == '$(id -u)') ours = 0 } $1 == key ":" { kb[NR] = $2; line = NR } /^SigQ:/ { if (ours) { sum += kb[line]; n++ } } END { print n == 2 ? sum : 0 }'; }
 gcc -O2 -o /tmp/packets /tmp/packets.c
 curl -sf -m 5 -o /dev/null http://allowed.test/; curl -sf -m 5 -o /dev/null http://denied.flood.test/
 echo idle-kb=$(memory VmRSS)
