@@ -65,3 +65,24 @@ func TestPagerIsTheEnvironments(t *testing.T) {
 		t.Errorf("a pager that quits early: %v", err)
 	}
 }
+
+// A patch without a newline, which costs its author nothing to make, is not held in memory.
+func TestALineWithoutEndIsShownInPieces(t *testing.T) {
+	t.Parallel()
+	const size = 5<<20 + 7
+	longest, sum := 0, 0
+	err := eachLine(io.LimitReader(zeros{}, size), func(line string) error {
+		longest, sum = max(longest, len(line)), sum+len(line)
+		return nil
+	})
+	if err != nil || longest > maxLine || sum != size {
+		t.Errorf("%d of %d bytes, the longest piece has %d: %v", sum, size, longest, err)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

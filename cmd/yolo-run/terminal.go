@@ -21,21 +21,25 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// eachLine calls fn for every line, without its newline. Lines may be of any length.
+// eachLine calls fn for every line, without its newline; for one of more than maxLine bytes, more than once.
 func eachLine(r io.Reader, fn func(string) error) error {
-	in := bufio.NewReader(r)
+	in := bufio.NewReaderSize(r, maxLine)
 	for {
-		line, err := in.ReadString('\n')
-		if line != "" {
-			if err := fn(strings.TrimSuffix(line, "\n")); err != nil {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 0 {
+			if err := fn(strings.TrimSuffix(string(line), "\n")); err != nil {
 				return err
 			}
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case err == nil, errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		default:
 			return err
 		}
 	}
 }
+
+// maxLine is the longest line that is handed over whole, in bytes: who wrote the text may have written no newline at all.
+const maxLine = 1 << 20

@@ -113,6 +113,9 @@ func (w *walker) folder(v versions) error {
 	}
 	w.stats.Folders++
 	list, err := w.list(v, same)
+	if err != nil && v.rel == "" { // nothing could name it, and without it nothing would seem to have changed
+		return fmt.Errorf("read the folder: %w", err)
+	}
 	if err != nil {
 		return w.note(v, unreadable(err))
 	}

@@ -240,6 +240,20 @@ func changed(lines []string) []string {
 	return out
 }
 
+// A tree that cannot be read at all must not look like one in which nothing has changed.
+func TestCompareFailsWhereThereIsNoTree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	for _, r := range []tree.Roots{{Lower: dir, Merged: file}, {Lower: dir, Merged: dir + "/none"}, {Lower: dir + "/none", Merged: dir}} {
+		if _, err := tree.Compare(t.Context(), r, func(wire.CollectChange) error { return nil }); err == nil {
+			t.Errorf("%+v are equal", r)
+		}
+	}
+}
+
+
 // The cost grows with the changes, not with the tree.
 func TestCompareVisitsOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
