@@ -121,15 +121,19 @@ func (r *run) judge(ctx context.Context) {
 	r.log.Info("the patch was applied", "workspace", r.ws.Root())
 }
 
+// clearDeadline bounds the removal of what a run without a copy has.
+const clearDeadline = 60 * time.Second
+
 // clear removes everything of the run from the engine, and its state file when that worked.
 func (r *run) clear(ctx context.Context) {
 	defer r.phase("clean-up")()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
+	ctx = context.WithoutCancel(ctx)
+	removing, cancel := context.WithTimeout(ctx, clearDeadline+3*r.copyTook) // a large copy takes a while to remove too
 	defer cancel()
 	r.stopBeats()
-	if err := r.engine.RemoveRun(ctx, r.id); err != nil {
+	if err := r.engine.RemoveRun(removing, r.id); err != nil {
 		r.log.Warn("not everything of this run could be removed; the next run or yolo-run clean will try again", "error", err)
-		r.lostEngine(r.engine.Answers(ctx))
+		r.lostEngine(r.engine.Answers(ctx)) // with a deadline of its own: that it is slow does not mean that it is gone
 	} else {
 		r.fault(r.state.close())
 	}

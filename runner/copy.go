@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/runner/internal/sandbox"
@@ -19,6 +20,8 @@ import (
 func (r *run) buildCopy(ctx, beating context.Context, reason string) error {
 	r.rep.Workspace.Mode, r.rep.Workspace.ModeReason = modeCopy, reason
 	r.log.Info("copying the workspace", "reason", reason)
+	begun := time.Now()
+	defer func() { r.copyTook = time.Since(begun) }()
 	if r.canMountOverlay() {
 		volumes, err := r.copyWorkspace(ctx, "lower")
 		if err != nil {

@@ -73,6 +73,7 @@ type run struct {
 	gateway   *gatewayLink
 	box       *sandbox.Container
 	ready     wire.Ready
+	copyTook  time.Duration // what buildCopy needed
 
 	// work
 	ending ending
