@@ -4,7 +4,7 @@
 #   .ci/engines.sh docker|docker-legacy|docker-userns|docker-rootless|podman|podman-rootless [ARGUMENTS OF go test…]
 #
 # Without arguments, those that say something about an engine. It needs root: the tests talk to the containers of that engine, in whose network
-# they must be. The images are those of VERSION (dev), as make images leaves them. What is known of each engine is in docs/engines.md.
+# they must be. The images are those of VERSION (dev), as make test-images AGENTS= leaves them. What is known of each engine is in docs/engines.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=images/lib.sh
@@ -78,12 +78,7 @@ start() {
 
 inner() { DOCKER_HOST=unix://$work/engine/docker.sock "$docker" "$@"; }
 
-load() {
-  local image
-  for image in gateway base; do
-    "$docker" save "yolo-run/$image:$VERSION" | inner load >/dev/null
-  done
-}
+load() { "$docker" save "yolo-run/"{gateway,base,test-clients}":$VERSION" | inner load >/dev/null; }
 
 # network: a process in whose network namespace the engine's bridges are.
 network() {

@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -29,17 +30,58 @@ func callers() []caller {
 	}
 }
 
+// lives are C programs that send one datagram and live on for a while.
+func lives() []caller {
+	var list []caller
+	for i, life := range []int{0, 100, 200, 500, 1000, 2000, 5000, 50000} {
+		addr := fmt.Sprintf("198.51.100.%d", 110+i)
+		command := fmt.Sprintf(`/tmp/sender %s $((10000 + %%s)) %d`, addr, life)
+		list = append(list, caller{fmt.Sprintf("%05d-us", life), command, "/sender", reports.LayerUDP, addr, 100})
+	}
+	return list
+}
+
+// programs are those of everyday that send one datagram.
+func programs() []caller {
+	return []caller{
+		{"bash", `bash -c 'printf x > /dev/udp/198.51.100.120/'$((10000 + %s))`, "/bash", reports.LayerUDP, "198.51.100.120", 100},
+		{"python", `python3 -c 'import socket; socket.socket(2, 2).sendto(b"x", ("198.51.100.121", 10000+'%s'))'`, "/python3.13", reports.LayerUDP, "198.51.100.121", 100},
+		{"dig", `dig +tries=1 +time=1 -p $((10000 + %s)) @198.51.100.122 a.test`, "/dig", reports.LayerUDP, "198.51.100.122", 100},
+		{"nslookup", `nslookup -port=$((10000 + %s)) -retry=0 -timeout=1 a.test 198.51.100.123`, "/nslookup", reports.LayerUDP, "198.51.100.123", 100},
+	}
+}
+
+// sender is a C program whose start and end take as little as they can: sender ADDRESS PORT MICROSECONDS-TO-LIVE.
+const sender = `cat >/tmp/sender.c <<'C'
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+int main(int c, char **v) {
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(v[2])), .sin_addr.s_addr = inet_addr(v[1])};
+	struct timespec life = {.tv_nsec = atol(v[3]) * 1000};
+	prctl(PR_SET_TIMERSLACK, 1);
+	sendto(socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, (void *)&to, sizeof to);
+	if (life.tv_nsec) nanosleep(&life, 0);
+	_exit(0);
+}
+C
+gcc -O2 -static -o /tmp/sender /tmp/sender.c || exit 1
+`
+
 // misses has every caller run n times, one process after the other, and returns what share of the attempts the record gives no process.
-func misses(t testing.TB, n int) map[string]float64 {
+func misses(t testing.TB, n int, prepare string, callers []caller) map[string]float64 {
 	t.Helper()
 	var script strings.Builder
-	for _, c := range callers() {
+	script.WriteString(prepare)
+	for _, c := range callers {
 		fmt.Fprintf(&script, "for i in $(seq %d); do "+c.command+"; done >/dev/null 2>&1\n", n, "$i")
 	}
 	r := try(t, script.String()+"true\n", online(needInternet(t)), func(cfg *runner.Config) { cfg.Timeout = cfg.Timeout * 5 })
 	r.want(t, reports.NoChanges)
 	rates := map[string]float64{}
-	for _, c := range callers() {
+	for _, c := range callers {
 		made, named, wrong := int64(0), int64(0), int64(0)
 		for _, e := range r.find(reports.Deny, func(e reports.Event) bool {
 			return e.Layer == c.layer && (strings.HasPrefix(e.Addr, c.where) || strings.HasSuffix(e.Name, c.where))
@@ -72,13 +114,25 @@ func misses(t testing.TB, n int) map[string]float64 {
 
 // Every attempt names its process, however short-lived that is. A tenth of what BenchmarkAttribution makes; not beside other tests.
 func TestEveryAttemptNamesItsProcess(t *testing.T) {
-	t.Logf("without a process, in percent: %v", misses(t, 100))
+	t.Logf("without a process, in percent: %v", misses(t, 100, "", callers()))
 }
 
 // BenchmarkAttribution is a thousand attempts of each kind of process, in percent without a name.
 func BenchmarkAttribution(b *testing.B) {
 	for b.Loop() {
-		for name, value := range misses(b, 1000) {
+		for name, value := range misses(b, 1000, "", callers()) {
+			b.ReportMetric(value, name+"-missed-%")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkSenders says how long a UDP sender must live on to be named, in percent without a name.
+func BenchmarkSenders(b *testing.B) {
+	for b.Loop() {
+		rates := misses(b, 300, sender, lives())
+		maps.Copy(rates, misses(b, 100, "", programs()))
+		for name, value := range rates {
 			b.ReportMetric(value, name+"-missed-%")
 		}
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 	searchQueue = 64
 	// foundTime is how long an answer is good: sockets of one process come in bursts, and numbers are used again.
 	foundTime = time.Second
+	// maxNewest is how many of the newest processes are looked at first.
+	maxNewest = 2
 	// maxFound bounds the answers that are kept.
 	maxFound = 1024
 )
@@ -31,7 +34,7 @@ const (
 //
 // The gateway has no DAC capability (with CAP_DAC_READ_SEARCH a file of the host can be opened by handle), so that root may not
 // look into /proc/PID/fd of another user. The searching thread takes the agent's user and group for the file system only
-// (setfsuid); as root it sees those processes that are not dumpable, whose folders belong to root.
+// (setfsuid) for as long as it searches; as root it sees those processes that are not dumpable, whose folders belong to root.
 type finder struct {
 	uid, gid int
 	skip     int // a process of the gateway's own, which may hold thousands of files
@@ -39,11 +42,13 @@ type finder struct {
 	cpu      func() time.Duration // that the searching thread has used
 	searches chan search
 
-	// The rest belongs to the searching thread.
+	// The rest belongs to who searches.
 	found  map[socket]finding
 	saved  time.Duration
 	last   time.Time
 	recent []int // processes that were found last, newest first
+	// loadavg is kept open: to open it takes longer than to read it.
+	loadavg *os.File
 }
 
 var _ attributor = (*finder)(nil)
@@ -66,7 +71,7 @@ type search struct {
 func newFinder(uid, gid int) *finder {
 	return &finder{
 		uid: uid, gid: gid, now: time.Now, cpu: threadTime,
-		searches: make(chan search, searchQueue), found: map[socket]finding{}, saved: searchBurst,
+		searches: make(chan search, searchQueue), found: map[socket]finding{}, saved: searchBurst, last: time.Now(),
 	}
 }
 
@@ -81,9 +86,6 @@ func threadTime() time.Duration {
 // Process implements attributor. It returns nil after a second, or at once when too many wait.
 func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.Process {
 	s := search{socket: socket{network, unmap(local), unmap(remote)}, reply: make(chan *reports.Process, 1)}
-	if network == "udp" {
-		s.remote = netip.AddrPort{} // one socket may send to many
-	}
 	select {
 	case f.searches <- s:
 	default:
@@ -99,24 +101,33 @@ func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.
 	}
 }
 
-// run searches until done is closed. Its thread ends with it: it is never given back with other credentials.
+// run searches until done is closed.
 func (f *finder) run(done <-chan struct{}) {
-	runtime.LockOSThread()
-	f.last = f.now()
 	for {
 		select {
 		case s := <-f.searches:
-			s.reply <- f.answer(s.socket)
+			s.reply <- f.search(s.socket)
 		case <-done:
 			return
 		}
 	}
 }
 
+// search answers on a thread that is nobody else's meanwhile. It is not kept for this alone: to wake another one takes longer than some senders live.
+func (f *finder) search(s socket) *reports.Process {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return f.answer(s)
+}
+
 // answer looks in what was found a moment ago, then searches if there is time to spend.
 func (f *finder) answer(s socket) *reports.Process {
 	start := f.now()
-	if known, ok := f.found[s]; ok && start.Before(known.expires) {
+	key := s
+	if s.network == "udp" {
+		key.remote = netip.AddrPort{} // one socket may send to many
+	}
+	if known, ok := f.found[key]; ok && start.Before(known.expires) {
 		return known.process
 	}
 	f.saved = min(searchBurst, f.saved+time.Duration(float64(start.Sub(f.last))*searchShare))
@@ -130,32 +141,80 @@ func (f *finder) answer(s socket) *reports.Process {
 	if len(f.found) >= maxFound {
 		clear(f.found)
 	}
-	f.found[s] = finding{process: p, expires: start.Add(foundTime)}
+	f.found[key] = finding{process: p, expires: start.Add(foundTime)}
 	return p
 }
 
-// find runs on the locked thread.
+// find runs on a locked thread. The newest processes are looked at before it is known whose the socket is: who sends one datagram and ends
+// is no longer to be read a moment later.
 func (f *finder) find(s socket, deadline time.Duration) *reports.Process {
+	newest := f.glimpses()
 	inode := findSocket(s)
 	if inode == "" {
 		return nil
 	}
-	candidates := append(append([]int(nil), f.recent...), processes(f.skip)...)
-	var refused []int
-	pid := 0
-	f.as(f.uid, f.gid, func() { pid, refused = f.holder(candidates, inode, deadline) })
+	var first []int
+	for _, p := range newest {
+		first = append(first, p.PID)
+	}
+	pid := f.owner(append(first, f.recent...), inode, deadline)
 	if pid == 0 {
-		pid, _ = f.holder(refused, inode, deadline)
+		pid = f.owner(processes(f.skip), inode, deadline)
 	}
 	if pid == 0 {
 		return nil
 	}
 	f.remember(pid)
-	var p *reports.Process
-	f.as(f.uid, f.gid, func() { p = describe(pid) })
-	if p.Exe == "" {
-		p = describe(pid)
+	for _, p := range newest {
+		if p.PID == pid && p.Exe != "" {
+			return f.describe(p)
+		}
 	}
+	return f.describe(&reports.Process{PID: pid})
+}
+
+// glimpses are what can be read at once of the newest processes.
+func (f *finder) glimpses() (list []*reports.Process) {
+	if f.loadavg == nil {
+		var err error
+		if f.loadavg, err = os.Open("/proc/loadavg"); err != nil {
+			return nil
+		}
+	}
+	f.as(f.uid, f.gid, func() {
+		for _, pid := range newestProcesses(f.loadavg, maxNewest) {
+			if pid != os.Getpid() && pid != f.skip {
+				list = append(list, glimpse(pid))
+			}
+		}
+	})
+	return list
+}
+
+// owner returns the process that holds a socket, or 0.
+func (f *finder) owner(pids []int, inode string, deadline time.Duration) (pid int) {
+	var refused []int
+	f.as(f.uid, f.gid, func() { pid, refused = f.holder(pids, inode, deadline) })
+	if pid == 0 {
+		pid, _ = f.holder(refused, inode, deadline)
+	}
+	return pid
+}
+
+// describe completes what is known of a process.
+func (f *finder) describe(p *reports.Process) *reports.Process {
+	if p.Exe == "" {
+		f.as(f.uid, f.gid, func() { p = glimpse(p.PID) })
+	}
+	if p.Exe == "" {
+		p = glimpse(p.PID)
+	}
+	if p.Exe == "" && p.Cmdline == "" {
+		if name := statOf(p.PID).name; name != "" { // its memory is gone and its sockets are not: what ps calls such a process
+			p.Cmdline = "[" + printable(name, maxExe) + "]"
+		}
+	}
+	f.as(f.uid, f.gid, func() { p.Parents = parentsOf(p.PID) })
 	return p
 }
 

@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"strconv"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -15,41 +15,63 @@ const (
 	diagAnswerSize   = 72
 )
 
-// diagSocket asks the kernel for one TCP socket (sock_diag(7)) and returns its inode, or "". Connections of all namespaces are in one hash
-// table, which a read of /proc/net/tcp walks to its end: with 262,144 buckets in 2 to 10 ms, where this takes 0.1 to 0.4.
+// diagSocket asks the kernel for one IPv4 socket (sock_diag(7)) and returns its inode, or "". Connections of all namespaces are in one hash
+// table, which a read of /proc/net/tcp walks to its end: with 262,144 buckets in 2 to 10 ms, where this takes 20 µs. It is written by hand because a
+// sender of one datagram is gone after a hundred.
 func diagSocket(s socket) string {
-	if s.network != "tcp" || !s.remote.IsValid() || !s.local.Addr().Is4() || !s.remote.Addr().Is4() {
+	if !s.local.Addr().Is4() || !s.remote.Addr().Is4() {
 		return ""
 	}
-	conn, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = conn.Close() }()
-	answers, err := conn.Execute(netlink.Message{
-		Header: netlink.Header{Type: sockDiagByFamily, Flags: netlink.Request},
-		Data:   diagRequest(s),
-	})
-	if err != nil || len(answers) != 1 || len(answers[0].Data) < diagAnswerSize {
-		return "" // no such socket, or a kernel without tcp_diag
+	defer func() { _ = unix.Close(fd) }()
+	if unix.Sendto(fd, diagRequest(s), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}) != nil {
+		return ""
 	}
-	if inode := binary.NativeEndian.Uint32(answers[0].Data[diagInodeOffset:]); inode != 0 {
+	var answer [512]byte
+	n, _, err := unix.Recvfrom(fd, answer[:], 0) // the kernel has answered before Sendto returned
+	if err != nil {
+		return ""
+	}
+	return diagInode(answer[:n])
+}
+
+// diagInode reads the answer: a socket, or an error where there is none, or where the kernel is without tcp_diag or udp_diag.
+func diagInode(answer []byte) string {
+	if len(answer) < unix.SizeofNlMsghdr+diagAnswerSize || binary.NativeEndian.Uint16(answer[4:]) != sockDiagByFamily {
+		return ""
+	}
+	if inode := binary.NativeEndian.Uint32(answer[unix.SizeofNlMsghdr+diagInodeOffset:]); inode != 0 {
 		return strconv.FormatUint(uint64(inode), 10)
 	}
 	return ""
 }
 
-// diagRequest is a struct inet_diag_req_v2: family, protocol, two bytes, states; then the socket: ports, addresses (16 bytes each) and
-// device; then the cookie, here "any".
+// diagRequest is a struct nlmsghdr and a struct inet_diag_req_v2: family, protocol, two bytes, states; then the socket: ports, addresses (16 bytes
+// each) and device; then the cookie, here "any". For UDP the kernel takes the first address for where a datagram comes from and the second for
+// where it goes to, "for historical reasons": it finds the socket that an answer would reach.
 func diagRequest(s socket) []byte {
-	b := make([]byte, diagRequestSize)
-	b[0], b[1] = unix.AF_INET, unix.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(b[4:], 0xffffffff)
-	binary.BigEndian.PutUint16(b[8:], s.local.Port())
-	binary.BigEndian.PutUint16(b[10:], s.remote.Port())
-	local, remote := s.local.Addr().As4(), s.remote.Addr().As4()
-	copy(b[12:], local[:])
-	copy(b[28:], remote[:])
-	binary.NativeEndian.PutUint64(b[48:], 0xffffffffffffffff)
+	b := make([]byte, unix.SizeofNlMsghdr+diagRequestSize)
+	binary.NativeEndian.PutUint32(b, uint32(len(b))) //nolint:gosec // a constant
+	binary.NativeEndian.PutUint16(b[4:], sockDiagByFamily)
+	binary.NativeEndian.PutUint16(b[6:], unix.NLM_F_REQUEST)
+	first, second, protocol := s.local, s.remote, unix.IPPROTO_TCP
+	if s.network == "udp" {
+		first, second, protocol = s.remote, s.local, unix.IPPROTO_UDP
+	}
+	req := b[unix.SizeofNlMsghdr:]
+	req[0], req[1] = unix.AF_INET, byte(protocol)
+	binary.NativeEndian.PutUint32(req[4:], 0xffffffff)
+	putAddrPort(req[12:], req[8:], first)
+	putAddrPort(req[28:], req[10:], second)
+	binary.NativeEndian.PutUint64(req[48:], 0xffffffffffffffff)
 	return b
+}
+
+func putAddrPort(addr, port []byte, a netip.AddrPort) {
+	ip := a.Addr().As4()
+	copy(addr, ip[:])
+	binary.BigEndian.PutUint16(port, a.Port())
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/yolo-run/yolo-run/entrypoint/wire"
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -24,10 +26,12 @@ const (
 	maxCmdline = 512
 	maxExe     = 256
 	maxParents = 16
+	// identifiersTried are tried for the newest processes; a program may have just started a dozen threads.
+	identifiersTried = 20
 )
 
-// findSocket returns the inode of a socket, in decimal, or "". The tables in /proc/net are for what sock_diag cannot tell: UDP sockets,
-// which may have no peer and whose table is short, and kernels without the module.
+// findSocket returns the inode of a socket, in decimal, or "". The tables in /proc/net are for what sock_diag cannot tell: UDP sockets whose peer is
+// not known, and kernels without the module.
 func findSocket(s socket) string {
 	if inode := diagSocket(s); inode != "" {
 		return inode
@@ -138,6 +142,33 @@ func parseProcAddr(b []byte) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), true
 }
 
+// newestProcesses are those with the last identifiers that were given away, newest first: a look at all of /proc takes longer than many a process
+// lives on. The last field of /proc/loadavg is the last identifier.
+func newestProcesses(loadavg io.ReaderAt, most int) (pids []int) {
+	var buf [128]byte
+	n, _ := loadavg.ReadAt(buf[:], 0) // the end of the file is an error, too
+	last, err := strconv.Atoi(string(bytes.TrimSpace(buf[bytes.LastIndexByte(buf[:n], ' ')+1 : n])))
+	if err != nil {
+		return nil
+	}
+	for pid := last; pid > 1 && pid > last-identifiersTried && len(pids) < most; pid-- {
+		if isProcess(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// isProcess says whether an identifier is that of a process, not of a thread, which /proc would show as if it were one.
+func isProcess(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil { // also on kernels before 5.3: there all of /proc is looked at
+		return false
+	}
+	_ = unix.Close(fd)
+	return true
+}
+
 // processes lists all but this one and another, newest first: who calls has often just started.
 func processes(other int) []int {
 	dir, err := os.Open("/proc")
@@ -182,17 +213,21 @@ func holdsSocket(pid int, inode string, late func() bool) (bool, error) {
 	}
 }
 
-// describe reads what is known of a process. All of it is the agent's text.
-func describe(pid int) *reports.Process {
-	p := &reports.Process{PID: pid, Exe: exeOf(pid), Cmdline: cmdlineOf(pid)}
-	for parent := parentOf(pid); parent > 1 && len(p.Parents) < maxParents; parent = parentOf(parent) {
+// glimpse reads what is lost first when a process ends. All of it is the agent's text.
+func glimpse(pid int) *reports.Process {
+	return &reports.Process{PID: pid, Exe: exeOf(pid), Cmdline: cmdlineOf(pid)}
+}
+
+// parentsOf are the executables of a process's parents, up to the agent's.
+func parentsOf(pid int) (parents []string) {
+	for parent := statOf(pid).parent; parent > 1 && len(parents) < maxParents; parent = statOf(parent).parent {
 		exe := exeOf(parent)
 		if exe == "" || exe == wire.EntrypointPath {
 			break
 		}
-		p.Parents = append(p.Parents, exe)
+		parents = append(parents, exe)
 	}
-	return p
+	return parents
 }
 
 func exeOf(pid int) string {
@@ -214,21 +249,31 @@ func cmdlineOf(pid int) string {
 	return printable(strings.ReplaceAll(strings.TrimRight(string(buf[:n]), "\x00"), "\x00", " "), maxCmdline)
 }
 
-// parentOf reads the fourth field of /proc/PID/stat; the second is the process's name in parentheses, which may hold anything.
-func parentOf(pid int) int {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+// stat is what /proc/PID/stat says.
+type stat struct {
+	name   string
+	parent int
+}
+
+func statOf(pid int) stat {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0
+		return stat{}
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 2 {
-		return 0
+	return parseStat(line)
+}
+
+// parseStat reads the second field and the fourth. The second is the process's name in parentheses, which may hold anything, parentheses too.
+func parseStat(line []byte) (s stat) {
+	begin, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
+	if begin < 0 || end < begin {
+		return stat{}
 	}
-	parent, err := strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return 0
+	s.name = string(line[begin+1 : end])
+	if fields := bytes.Fields(line[end+1:]); len(fields) > 1 {
+		s.parent, _ = strconv.Atoi(string(fields[1])) // 0 is no process
 	}
-	return parent
+	return s
 }
 
 // printable bounds text of the agent's and escapes what a terminal, a log or a reader could take for something else: control

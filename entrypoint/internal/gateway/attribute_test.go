@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -177,23 +176,6 @@ func TestMatchSocket(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzPrintable(f *testing.F) {
-	for _, seed := range []string{"curl https://a.test", "\x1b[31m", "\u202e", "\xff\xfe", "a\nb", strings.Repeat("x", 600), "\u2028", "ü\x00"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got := printable(s, maxCmdline)
-		if len(got) > maxCmdline {
-			t.Errorf("%d bytes", len(got))
-		}
-		for _, r := range got {
-			if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
-				t.Errorf("%q holds %q", got, r)
-			}
-		}
-	})
 }
 
 func BenchmarkProcess(b *testing.B) {

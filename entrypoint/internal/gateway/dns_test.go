@@ -343,38 +343,6 @@ func TestDNSServesOthersBesideIdleConnections(t *testing.T) {
 	checkAddress(t, s, readFramed(t, conn), "allowed.example.")
 }
 
-// FuzzDNSMessage: whatever comes, there is no panic, a reply is a response to that very query, and an address is only given for a name
-// that the policy allows.
-func FuzzDNSMessage(f *testing.F) {
-	f.Add(question(f, "allowed.example.", dns.TypeA))
-	f.Add(question(f, "denied.example.", dns.TypeA))
-	f.Add(question(f, "a\\.b\\000.wild.example.", dns.TypeA, func(m *dns.Msg) { m.SetEdns0(1232, true) }))
-	f.Add(append(question(f, ".", dns.TypeA)[:dnsHeader], 0xc0, dnsHeader, 0, 1, 0, 1))
-	p := mustPolicy(f, allowing)
-	f.Fuzz(func(t *testing.T, packet []byte) {
-		s := newDNS(p, newPool(10), discard{}, curl{})
-		reply := s.answer(packet, query{proto: "udp"})
-		if reply == nil {
-			return
-		}
-		m := unpack(t, reply)
-		if !m.Response || m.Id != binary.BigEndian.Uint16(packet) || len(m.Answer) > 1 {
-			t.Fatalf("reply %v", m)
-		}
-		for _, rr := range m.Answer {
-			a, ok := rr.(*dns.A)
-			name, err := policy.Normalize(rr.Header().Name)
-			if !ok || err != nil || !localhost(name) && p.Name(name).Verdict != reports.Allow {
-				t.Fatalf("answer %v, %v", rr, err)
-			}
-			ip, _ := netip.AddrFromSlice(a.A.To4())
-			if got, _ := s.pool.name(ip); got != name && !localhost(name) {
-				t.Fatalf("%s is the address of %q", ip, got)
-			}
-		}
-	})
-}
-
 // discard is a recorder for tests that look at something else.
 type discard struct{}
 
