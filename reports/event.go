@@ -27,6 +27,9 @@ const (
 	LayerOther Layer = "other"
 )
 
+// NotReached begins the reason of an allowed attempt that came to nothing: its name has no address, or nobody answered.
+const NotReached = "not reached: "
+
 // Event is one line of network.jsonl: one decision of the firewall, or several equal ones within a second (Count).
 // Every string in it may have been chosen by the agent or by the network and is untrusted.
 type Event struct {

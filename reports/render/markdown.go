@@ -83,6 +83,12 @@ func (p *page) denials(m Model) {
 			row: func(i int) []string { return denial(advice, dests[i]) },
 		})
 	}
+	lost := m.notReached()
+	p.section("Allowed, and not reached", len(lost))
+	p.table(table{
+		header: []string{"Attempts", "Destination", "Layer", "Why", "Process"}, rows: len(lost), open: 20, bytes: 40 << 10,
+		row: func(i int) []string { return denial(nil, lost[i])[:5] },
+	})
 	p.allow(m, advice)
 }
 

@@ -6,6 +6,7 @@ package render
 
 import (
 	"io"
+	"strings"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -19,6 +20,18 @@ type Renderer interface {
 type Model struct {
 	Report *reports.Report
 	Dir    string // the output folder, empty when it is not known
+}
+
+// notReached returns the destinations that were allowed and did not answer, with what kept them in the place of the reason.
+func (m Model) notReached() []reports.Destination {
+	var out []reports.Destination
+	for _, d := range m.verdict(reports.Allow) {
+		if why, ok := strings.CutPrefix(d.Reason, reports.NotReached); ok {
+			d.Reason = why
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // verdict returns the destinations with this verdict, in the report's order.

@@ -57,6 +57,7 @@ func (t Terminal) Render(w io.Writer, m Model) error {
 	}{{"denied", reports.Deny, red}, {"would deny", reports.WouldDeny, yellow}} {
 		s.denials(advice, v.label, v.color, m.verdict(v.verdict))
 	}
+	s.denials(nil, "not reached", yellow, m.notReached())
 	if doubtful(r) {
 		s.row("network", yellow, incomplete)
 	}

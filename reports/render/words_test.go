@@ -35,3 +35,18 @@ func TestOneFlagIsNamedOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWasAllowedAndDidNotAnswerIsSaid(t *testing.T) {
+	r := &reports.Report{Network: reports.Network{Destinations: []reports.Destination{
+		{Name: "db", Port: 5432, Layer: reports.LayerTCP, Verdict: reports.Allow, Reason: reports.NotReached + "lookup db: no such host", Count: 1},
+		{Name: "fine.example", Port: 443, Layer: reports.LayerTLS, Verdict: reports.Allow, Count: 1},
+	}}}
+	m := Model{Report: r}
+	if got, want := render(t, Terminal{}, m), "not reached     1× db:5432 (tcp): lookup db: no such host\n"; !strings.Contains(got, want) || strings.Contains(got, "fine") {
+		t.Errorf("want one row %q in\n%s", want, got)
+	}
+	section, _, _ := strings.Cut(render(t, Markdown{}, m), "<details>")
+	if !strings.Contains(section, "## Allowed, and not reached") || !strings.Contains(section, "lookup db: no such host") || strings.Contains(section, "fine") {
+		t.Errorf("the page says it otherwise:\n%s", section)
+	}
+}

@@ -199,7 +199,7 @@ func (a *attempt) blame(e *reports.Event, err error) {
 		e.Addr = refused.addr.String()
 		return
 	}
-	why := "not reached: " + err.Error()
+	why := reports.NotReached + err.Error()
 	if e.Reason != "" {
 		why = e.Reason + "; " + why
 	}
