@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // Limits bound an archive.
@@ -217,10 +218,23 @@ func create(r *os.Root, name string, mode fs.FileMode, modTime time.Time, fill f
 	if err == nil && mode&umask != 0 {
 		err = f.Chmod(mode)
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err == nil {
+		err = touch(r, f, name, modTime)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// touch sets the time of an open file by its descriptor, which spares the way to it. A kernel before 5.8 wants the name. (os has no such call; /proc, by which
+// others do it, is closed to a binary that its user cannot read.)
+func touch(r *os.Root, f *os.File, name string, modTime time.Time) error {
+	at, err := unix.TimeToTimespec(modTime)
+	if err != nil {
 		return err
 	}
-	return r.Chtimes(name, modTime, modTime) // by the open file would go by /proc, closed to a binary that its user cannot read
+	if err := unix.UtimesNanoAt(int(f.Fd()), "", []unix.Timespec{at, at}, unix.AT_EMPTY_PATH); !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	return r.Chtimes(name, modTime, modTime)
 }
 
 // large writes a file while it is read.
