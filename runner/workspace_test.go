@@ -77,9 +77,12 @@ func chownTree(t *testing.T, dir string, owner int) {
 	}
 }
 
-// modeOfRoots is the mode of a workspace that belongs to root: a kernel from 6.15 on shows it as the agent's.
+// modeOfRoots is the mode of a workspace that belongs to root: a kernel from 6.15 on shows it as the agent's. Empty: it depends on where the engine is.
 func modeOfRoots(t *testing.T) string {
 	t.Helper()
+	if os.Getenv("DOCKER_HOST") != "" {
+		return ""
+	}
 	release := strings.TrimSpace(string(readFile(t, "/proc/sys/kernel/osrelease")))
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
@@ -119,14 +122,14 @@ func TestThePatchGivesTheAgentsTreeByteForByte(t *testing.T) {
 					cfg.Workspace, cfg.WorkspaceMode, cfg.FailOn = dir, c.asked, []string{"none"}
 				})
 			r.want(t, reports.Success)
-			if r.Workspace.Mode != c.mode {
+			if c.mode != "" && r.Workspace.Mode != c.mode {
 				t.Errorf("mode %s (%s), want %s", r.Workspace.Mode, r.Workspace.ModeReason, c.mode)
 			}
-			if c.mode == "copy" && r.Workspace.ModeReason == "" {
+			if r.Workspace.Mode == "copy" && r.Workspace.ModeReason == "" {
 				t.Error("the reason for the copy is not in the report")
 			}
 			left := slices.ContainsFunc(r.Changes.NotCarried, func(n reports.NotCarried) bool { return n.Path == "pipe" })
-			if left != (c.mode == "copy") {
+			if left != (r.Workspace.Mode == "copy") {
 				t.Errorf("a pipe, which no copy can have, is listed as left out: %v; %+v", left, r.Changes.NotCarried)
 			}
 			if after := snapshot(t, dir); after != before {
