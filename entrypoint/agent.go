@@ -1,11 +1,14 @@
 package entrypoint
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -132,15 +135,19 @@ func ended(status syscall.WaitStatus) wire.AgentExit {
 	return exit
 }
 
-// writeExit creates the file: the agent may have put something else in its place, which is neither followed nor overwritten.
+// writeExit creates the file. What the agent has put in its place is not followed and moved out of the way: nothing of the agent's runs any more.
 func writeExit(path string, exit wire.AgentExit) error {
 	text, err := json.Marshal(exit)
 	if err != nil {
 		return fmt.Errorf("encode exit: %w", err)
 	}
+	opened := os.Chmod(filepath.Dir(path), 0o700) // the agent may have shut it
+	if err := os.Rename(path, path+"-"+rand.Text()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write exit: %w", errors.Join(err, opened))
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return fmt.Errorf("write exit: %w", err)
+		return fmt.Errorf("write exit: %w", errors.Join(err, opened))
 	}
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Close()); err != nil {

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -381,27 +380,18 @@ func TestAConfigurationThatCannotBeReadIsRefused(t *testing.T) {
 	}
 }
 
-func TestExitFileIsNeitherFollowedNorOverwritten(t *testing.T) {
+func TestTheExitFileIsTheEntrypointsWhateverStandsThere(t *testing.T) {
 	for name, plant := range map[string]string{
-		"a symlink": "ln -s ../victim out/exit.json; exit 7",
-		"a file":    "echo forged > out/exit.json; exit 7",
+		"a symlink":             "ln -s ../victim out/exit.json; exit 7",
+		"a file":                "echo forged > out/exit.json; exit 7",
+		"a pipe":                "mkfifo out/exit.json; exit 7",
+		"a folder":              "mkdir -p out/exit.json/x; chmod 0 out/exit.json; exit 7",
+		"a folder that is shut": "echo forged > out/exit.json; chmod 0 out; exit 7",
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRole(t, "sh", "-c", plant)
-			cmd := r.command(t)
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			said, err := io.ReadAll(stderr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 7 || !strings.Contains(string(said), "write exit") {
-				t.Errorf("exit code %d, %q", cmd.ProcessState.ExitCode(), said)
+			if got := r.run(t); got.code != 7 || got.exit.ExitCode != 7 || got.stderr != "" {
+				t.Errorf("exit code %d, %+v, %q", got.code, got.exit, got.stderr)
 			}
 			if _, err := os.Stat(filepath.Join(r.dir, "victim")); err == nil {
 				t.Error("the symlink was followed")

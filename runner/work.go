@@ -224,8 +224,8 @@ func (r *run) limitsReached() []string {
 	if exit := r.ending.exit; exit != nil && exit.PIDsMax > 0 {
 		list = append(list, fmt.Sprintf("the agent reached its limit of %d processes %s (--pids)", r.limits.PIDs, plural(exit.PIDsMax, "time")))
 	}
-	if exit := r.ending.exit; exit != nil && exit.Refused != "" && r.live.began() {
-		list = append(list, fmt.Sprintf("the agent's container says that the agent was not started, which it could have been told to say: %q", cut(exit.Refused, 300)))
+	if exit := r.ending.exit; exit != nil && exit.Refused != "" && r.live.began() && r.ending.code <= wire.ExitNotFound {
+		list = append(list, fmt.Sprintf("the agent's container says that the agent was not started: %q", cut(exit.Refused, 300)))
 	} else if exit != nil && exit.NotFound {
 		list = append(list, exit.Refused)
 	}

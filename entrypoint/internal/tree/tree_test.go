@@ -253,7 +253,6 @@ func TestCompareFailsWhereThereIsNoTree(t *testing.T) {
 	}
 }
 
-
 // The cost grows with the changes, not with the tree.
 func TestCompareVisitsOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
