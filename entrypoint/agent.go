@@ -141,7 +141,7 @@ func writeExit(path string, exit wire.AgentExit) error {
 	if err != nil {
 		return fmt.Errorf("encode exit: %w", err)
 	}
-	opened := os.Chmod(filepath.Dir(path), 0o700) // the agent may have shut it
+	opened := os.Chmod(filepath.Dir(path), 0o700) //nolint:gosec // a folder, which the agent may have shut
 	if err := os.Rename(path, path+"-"+rand.Text()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("write exit: %w", errors.Join(err, opened))
 	}

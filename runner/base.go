@@ -64,10 +64,14 @@ func forgetBases(folder string) error {
 	return errors.Join(errs...)
 }
 
+// maxDigested bounds how much of a patch is read for its name, in bytes: one of that size is refused when it is read. A file of any size with nothing in it costs
+// nothing to make.
+const maxDigested = 4 << 30
+
 // baseOf returns where the old versions of an opened patch are, if they were kept on this machine, and goes back to its beginning.
 func baseOf(patch io.ReadSeeker) (string, error) {
 	digest := sha256.New()
-	if _, err := io.Copy(digest, patch); err != nil {
+	if _, err := io.Copy(digest, io.LimitReader(patch, maxDigested)); err != nil {
 		return "", err
 	}
 	_, err := patch.Seek(0, io.SeekStart)
