@@ -19,11 +19,12 @@ import (
 // routes is what the namespace knows of its surroundings.
 type routes struct {
 	nextHop netip.Addr // of the default route; invalid where there is none
+	device  string     // that it leaves by
 }
 
 // parseRoutes reads /proc/net/route: name, destination, gateway … mask, in the machine's order.
 func parseRoutes(r io.Reader) routes {
-	const destination, gateway, mask = 1, 2, 7
+	const device, destination, gateway, mask = 0, 1, 2, 7
 	var found routes
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -36,7 +37,7 @@ func parseRoutes(r io.Reader) routes {
 			continue
 		}
 		if hop := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, binary.NativeEndian.Uint32(raw)))); !hop.IsUnspecified() {
-			found.nextHop = hop
+			found = routes{nextHop: hop, device: fields[device]}
 		}
 	}
 	return found

@@ -212,6 +212,7 @@ func checkSelfTest(t *testing.T, checks []reports.Check) {
 	want := map[string]string{
 		"literal address": refused, "udp": refused, "foreign resolver": refused, "engine's resolver": refused, "loopback device": refused,
 		"ipv6": unreachable, "icmp": "", "metadata": refused, "multicast": refused, "next hop": refused,
+		"network device": refused,
 	}
 	for _, c := range checks {
 		if result, known := want[c.Name]; !known || result != "" && result != c.Result {

@@ -41,7 +41,7 @@ func packetReason(p firewall.Packet, loopback uint32) string {
 	case p.Src.Addr() == netip.MustParseAddr(firewall.EngineResolver), p.Src.Addr() == netip.MustParseAddr(firewall.LookupSource):
 		return "the sender poses as the container engine's resolver or as the gateway"
 	case boundToDevice(p, loopback):
-		return "the socket is bound to a network device, by which nothing leaves"
+		return reasonDevice
 	case p.OutDev == loopback && loopback != 0 && !dst.IsLoopback():
 		return "sent to the loopback device, but the address is not here"
 	case isSpecial:
@@ -68,6 +68,8 @@ func networkOf(p firewall.Packet) string {
 		return ""
 	}
 }
+
+const reasonDevice = "the socket is bound to a network device, by which nothing leaves"
 
 // boundToDevice: what is for loopback leaves by another device only where a socket is bound to that. It may have been redirected: then the
 // destination is the gateway's, and the agent's is lost.

@@ -168,8 +168,10 @@ func ping(addr string) error {
 
 // selfTestProbes are the attempts of DESIGN: documentation addresses where possible, one packet each to the special ones.
 func selfTestProbes(p *policy.Policy, r routes, resolverPort uint16) ([]probe, error) {
+	const atDevice = "device." + selfTestName
 	question, err := new(dns.Msg).SetQuestion(selfTestName+".", dns.TypeA).Pack()
-	if err != nil {
+	deviceQuestion, deviceErr := new(dns.Msg).SetQuestion(atDevice+".", dns.TypeA).Pack()
+	if err := errors.Join(err, deviceErr); err != nil {
 		return nil, fmt.Errorf("question of the self-test: %w", err)
 	}
 	const nowhere = "198.51.100.254"
@@ -178,7 +180,9 @@ func selfTestProbes(p *policy.Policy, r routes, resolverPort uint16) ([]probe, e
 		literal = netip.MustParseAddrPort("240.0.0.1:9")
 	}
 	resolver := fmt.Sprintf("%s:%d", firewall.EngineResolver, resolverPort)
-	loopback := func(fd int) error { return unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, "lo") }
+	boundTo := func(device string) func(int) error {
+		return func(fd int) error { return unix.SetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE, device) }
+	}
 	datagram := func(name, addr string, control func(int) error) probe {
 		return probe{name: name, network: "udp", addr: addr, control: control, payload: []byte("self-test"), denied: deniedAt("udp", addr)}
 	}
@@ -190,14 +194,16 @@ func selfTestProbes(p *policy.Policy, r routes, resolverPort uint16) ([]probe, e
 		datagram("udp", nowhere+":9", nil),
 		{name: "foreign resolver", network: "udp4", addr: nowhere + ":53", payload: question, denied: asked(selfTestName)},
 		datagram("engine's resolver", resolver, nil),
-		datagram("loopback device", nowhere+":10", loopback),
+		datagram("loopback device", nowhere+":10", boundTo("lo")),
 		datagram("ipv6", "[2001:db8::1]:9", nil),
 		{name: "icmp", network: "ping", addr: nowhere, denied: pinged(nowhere)},
 		stream("metadata", "169.254.169.254:80"),
 		datagram("multicast", "224.0.0.251:5353", nil),
 	}
 	if r.nextHop.IsValid() {
-		probes = append(probes, datagram("next hop", netip.AddrPortFrom(r.nextHop, 9).String(), nil))
+		probes = append(probes,
+			datagram("next hop", netip.AddrPortFrom(r.nextHop, 9).String(), nil),
+			probe{name: "network device", network: "udp4", addr: nowhere + ":53", control: boundTo(r.device), payload: deviceQuestion, denied: stoppedAtDevice(atDevice)})
 	}
 	return probes, nil
 }
@@ -207,6 +213,12 @@ func deniedAt(proto, addr string) func(reports.Event) bool {
 	return func(e reports.Event) bool {
 		return e.Verdict == reports.Deny && e.Proto == proto && e.Addr == want.Addr().String() && e.Port == int(want.Port())
 	}
+}
+
+// stoppedAtDevice: the redirected question of a socket that stays with its device was stopped there; a kernel that led it to our DNS would do as well.
+func stoppedAtDevice(name string) func(reports.Event) bool {
+	came := asked(name)
+	return func(e reports.Event) bool { return e.Layer == reports.LayerUDP && e.Reason == reasonDevice || came(e) }
 }
 
 func pinged(addr string) func(reports.Event) bool {
