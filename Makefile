@@ -3,6 +3,7 @@
 # VERSION  what binaries and images are called (dev)
 # CA_FILE  a PEM file for image builds behind a proxy that opens TLS (the machine's own certificates)
 # AGENTS   agents whose images are built too, comma-separated; tests need all of them unless it says otherwise
+# ATTACKS  numbers of attacks in SECURITY.md that make attacks tries (all)
 # YES=1    install and start what is missing without asking
 
 SHELL := /bin/bash
@@ -13,9 +14,9 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= dev
 # The real agents are tested too, and come from npm: where it cannot be reached, AGENTS= leaves them out.
 ifeq ($(origin AGENTS),undefined)
-test test-images test-tools: AGENTS := claude,claude-musl,codex,gemini
+test attacks test-images test-tools: AGENTS := claude,claude-musl,codex,gemini
 endif
-test test-images: export TESTING := 1
+test attacks test-images: export TESTING := 1
 CA_FILE ?=
 PREFIX ?= /usr/local
 FUZZTIME ?= 10s
@@ -46,6 +47,10 @@ demo: engine build images ## Run an agent script on the example project, and sho
 test: test-images test-tools $(TOOLS)/act ## Run every test, on a real engine
 	@# One package at a time: the ends of runs are timed, and the engine is busy enough with one.
 	$(ENGINE) go test -count=1 -p 1 -timeout 25m $(TESTFLAGS) ./...
+
+.PHONY: attacks
+attacks: test-images test-tools ## Try the attacks of SECURITY.md, and print the record that each left
+	@$(ENGINE) .ci/attacks.sh $(ATTACKS)
 
 .PHONY: test-images
 test-images: images

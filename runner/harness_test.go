@@ -3,8 +3,11 @@ package runner_test
 import (
 	"bytes"
 	"cmp"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +61,7 @@ func try(t testing.TB, script string, configure ...func(*runner.Config)) result 
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("on record: %s", r.record())
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the run's log:\n%s\nagent's output:\n%s", clipLines(r.stderr), clipLines(r.agent))
@@ -84,6 +88,19 @@ func (r result) want(t testing.TB, outcome reports.Outcome) {
 	if !r.Network.Complete {
 		t.Errorf("the network's record is not complete: %+v", r.Network)
 	}
+}
+
+// record is what a run has left, in few words: make attacks prints it.
+func (r result) record() string {
+	denied := map[reports.Layer]int64{}
+	for _, e := range r.find(reports.Deny, func(reports.Event) bool { return true }) {
+		denied[e.Layer] += e.Count
+	}
+	var layers []string
+	for _, layer := range slices.Sorted(maps.Keys(denied)) {
+		layers = append(layers, fmt.Sprintf("%d %s", denied[layer], layer))
+	}
+	return fmt.Sprintf("%s, %d denied (%s), %d allowed", r.Outcome, r.Network.Denied, strings.Join(layers, ", "), r.Network.Allowed)
 }
 
 // find returns the events with a verdict that match.
