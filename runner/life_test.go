@@ -304,6 +304,12 @@ func TestAKilledGatewayEndsTheAgent(t *testing.T) {
 	if _, err := engine.ContainerKill(t.Context(), "yolo-run-"+id+"-gateway", client.ContainerKillOptions{Signal: "KILL"}); err != nil {
 		t.Fatal(err)
 	}
+	p.endWithoutGateway(t, id)
+}
+
+// endWithoutGateway waits for the end of a run whose gateway died, and fails unless it comes soon, as a fault of the infrastructure, with the agent's work.
+func (p *process) endWithoutGateway(t *testing.T, id string) *reports.Report {
+	t.Helper()
 	code, took := p.end(t)
 	rep := p.report(t)
 	if code != 125 || rep.Outcome != reports.Infrastructure {
@@ -321,6 +327,7 @@ func TestAKilledGatewayEndsTheAgent(t *testing.T) {
 	if left := remains(t, id, true); len(left) > 0 {
 		t.Errorf("left on the engine: %q", left)
 	}
+	return rep
 }
 
 func TestAKilledServingProcessEndsTheRunByName(t *testing.T) {
@@ -334,26 +341,10 @@ func TestAKilledServingProcessEndsTheRunByName(t *testing.T) {
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 137 {
 		t.Fatalf("%v %s", err, out)
 	}
-	code, took := p.end(t)
-	rep := p.report(t)
-	if code != 125 || rep.Outcome != reports.Infrastructure {
-		t.Errorf("exit code %d, outcome %s, want 125 infrastructure", code, rep.Outcome)
-	}
+	rep := p.endWithoutGateway(t, id)
 	const why = "the process that serves DNS, connections and models was killed by signal 9 (SIGKILL)"
 	if errs := strings.Join(rep.Errors, "\n"); !strings.Contains(errs, why) {
 		t.Errorf("errors %q, want %q among them", errs, why)
-	}
-	if took > 15*time.Second {
-		t.Errorf("the end took %s", took)
-	}
-	if rep.Network.Complete {
-		t.Error("the network's record calls itself complete without a summary")
-	}
-	if len(rep.Changes.Files) != 1 {
-		t.Errorf("what the agent had done is lost: %+v", rep.Changes.Files)
-	}
-	if left := remains(t, id, true); len(left) > 0 {
-		t.Errorf("left on the engine: %q", left)
 	}
 }
 

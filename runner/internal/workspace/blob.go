@@ -16,10 +16,18 @@ func (c *Changes) blobs(ctx context.Context, ids []string, visit func(id string,
 	if len(ids) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(ctx) // an error below leaves git with output that nobody reads
+	stdin := strings.NewReader(strings.Join(ids, "\n") + "\n")
+	return streamGit(ctx, c.gitDir, stdin, []string{"cat-file", "--batch"}, func(out io.Reader) error {
+		return readBlobs(bufio.NewReaderSize(out, 64<<10), ids, visit)
+	})
+}
+
+// streamGit runs git on a private repository and hands its output to read as it comes.
+func streamGit(ctx context.Context, gitDir string, stdin io.Reader, args []string, read func(out io.Reader) error) error {
+	ctx, cancel := context.WithCancel(ctx) // an error of read leaves git with output that nobody takes
 	defer cancel()
-	cmd := privateGit(ctx, c.gitDir, "cat-file", "--batch")
-	cmd.Stdin = strings.NewReader(strings.Join(ids, "\n") + "\n")
+	cmd := privateGit(ctx, gitDir, args...)
+	cmd.Stdin = stdin
 	var stderr limitedBuffer
 	cmd.Stderr = &stderr
 	pipe, err := cmd.StdoutPipe()
@@ -29,7 +37,7 @@ func (c *Changes) blobs(ctx context.Context, ids []string, visit func(id string,
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start git: %w", err)
 	}
-	if err := readBlobs(bufio.NewReaderSize(pipe, 64<<10), ids, visit); err != nil {
+	if err := read(pipe); err != nil {
 		cancel()
 		return errors.Join(err, cmd.Wait())
 	}

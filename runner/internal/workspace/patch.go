@@ -17,24 +17,10 @@ func writePatch(ctx context.Context, gitDir, name string) error {
 		return fmt.Errorf("write patch: %w", err)
 	}
 	defer f.Close()
-	ctx, cancel := context.WithCancel(ctx) // an error below leaves git with output that nobody reads
-	defer cancel()
-	cmd := privateGit(ctx, gitDir, diffArgs("-p", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")...)
-	var stderr limitedBuffer
-	cmd.Stderr = &stderr
-	pipe, err := cmd.StdoutPipe()
+	args := diffArgs("-p", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
+	err = streamGit(ctx, gitDir, nil, args, func(out io.Reader) error { return quoteHeaders(f, out) })
 	if err != nil {
-		return fmt.Errorf("start git: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start git: %w", err)
-	}
-	if err := quoteHeaders(f, pipe); err != nil {
-		cancel()
-		return errors.Join(fmt.Errorf("write patch: %w", err), cmd.Wait())
-	}
-	if err := cmd.Wait(); err != nil {
-		return gitError(cmd, err, stderr.buf)
+		return fmt.Errorf("write patch: %w", err)
 	}
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("write patch: %w", err)
