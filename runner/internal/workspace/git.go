@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/yolo-run/yolo-run/reports"
 )
@@ -21,6 +22,9 @@ var inert = [...]string{
 	"-c", "core.attributesFile=/dev/null", "-c", "core.pager=cat", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "protocol.allow=never",
 	"-c", "status.submoduleSummary=false", "-c", "submodule.recurse=false",
 }
+
+// gitGrace is how long output is waited for once git was ended: something that it started could hold it open.
+const gitGrace = 5 * time.Second
 
 // privateGit prepares git on a repository that belongs to us: without any configuration of the user or the system.
 func privateGit(ctx context.Context, gitDir string, args ...string) *exec.Cmd {
@@ -34,6 +38,7 @@ func privateGit(ctx context.Context, gitDir string, args ...string) *exec.Cmd {
 func git(ctx context.Context, gitDir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "git", append(append([]string{"--git-dir=" + gitDir}, inert[:]...), args...)...)
 	cmd.Env = gitEnv()
+	cmd.WaitDelay = gitGrace
 	if gitDir != os.DevNull {
 		cmd.Dir = gitDir
 	}

@@ -287,3 +287,25 @@ func TestTheStateIsSeenWithoutFilters(t *testing.T) {
 		t.Error("the filter ran")
 	}
 }
+
+// The list of ignored files that a repository names is not waited for, and what is no list ignores nothing.
+func TestAPipeInPlaceOfIgnoreRulesHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, func(dir string) {
+		project(t, dir, true)
+		must(t, unix.Mkfifo(dir+"/dir/.gitignore", 0o600))
+		must(t, unix.Mkfifo(dir+"/pipe", 0o600))
+		command(t, "git", "-C", dir, "config", "core.excludesFile", dir+"/pipe")
+	})
+	s.open(workspace.Options{})
+	write(t, s.Merged+"/dir/new", "x\n")
+	write(t, s.Merged+"/dir/new.log", "ignored\n")
+	began := time.Now()
+	r := s.collect().Report()
+	if got := paths(r.Files); !slices.Equal(got, []string{"added dir/new"}) || r.Ignored.Files != 1 {
+		t.Errorf("changes %q, ignored %+v", got, r.Ignored)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
