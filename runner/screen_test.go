@@ -56,7 +56,7 @@ func TestASummarySaysWhichCommandIsMissing(t *testing.T) {
 	t.Parallel()
 	r := try(t, "", command("no-such-command"))
 	r.want(t, reports.AgentFailed)
-	if got := strings.Join(r.Errors, "\n"); !strings.Contains(got, `"no-such-command": not found`) {
+	if got := strings.Join(r.Errors, "\n"); !strings.Contains(got, `"no-such-command": not found in the image `+baseImage()+" (--image)") {
 		t.Errorf("errors %q", got)
 	}
 }

@@ -227,7 +227,7 @@ func (r *run) limitsReached() []string {
 	if exit := r.ending.exit; exit != nil && exit.Refused != "" && r.live.began() && r.ending.code <= wire.ExitNotFound {
 		list = append(list, fmt.Sprintf("the agent's container says that the agent was not started: %q", cut(exit.Refused, 300)))
 	} else if exit != nil && exit.NotFound {
-		list = append(list, exit.Refused)
+		list = append(list, exit.Refused+" in the image "+r.cfg.Image+" (--image)")
 	}
 	if errors.Is(r.ending.stopped, errDisk) {
 		list = append(list, r.ending.stopped.Error())

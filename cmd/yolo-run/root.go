@@ -75,7 +75,7 @@ func (f *flagValues) takeCommand(cmd *cobra.Command, args []string) error {
 		return unexpected(cmd, args)
 	}
 	if cmd.ArgsLenAtDash() >= 0 && len(args) == 0 {
-		return &runner.UsageError{Option: "--", Err: errors.New("no command follows"), Hint: "write it behind --, as in: yolo-run -- go test ./..."}
+		return &runner.UsageError{Option: "--", Err: errors.New("no command follows"), Hint: "write it behind --, as in: yolo-run -- make test"}
 	}
 	f.command = args
 	return nil
