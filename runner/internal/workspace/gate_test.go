@@ -195,7 +195,7 @@ func TestWhatProtectedSymlinksLeadToIsProtected(t *testing.T) {
 	s := newSandbox(t, func(dir string) {
 		for name, target := range map[string]string{
 			"CLAUDE.md": "docs/guide.md", ".claude": "tools/agent", "AGENTS.md": "docs/later.md", ".vscode": "/etc", ".cursor": ".", "pkg/GEMINI.md": "../chain", "chain": "docs/end.md",
-			"plain": "docs/plain.md",
+			"plain": "docs/plain.md", "pkg/CLAUDE.md": "../step", "step": "docs/chained.md", ".windsurfrules": "by/through.md", "by": "docs", ".goosehints": "round", "round": ".goosehints",
 		} {
 			write(t, dir+"/"+name+".x", "x\n")
 			must(t, os.Symlink(target, dir+"/"+name))
@@ -204,7 +204,7 @@ func TestWhatProtectedSymlinksLeadToIsProtected(t *testing.T) {
 			write(t, dir+"/"+name, "x\n")
 		}
 	})
-	for _, name := range []string{"docs/guide.md", "docs/plain.md", "docs/end.md", "docs/later.md", "tools/agent/settings.json", "tools/agent/hooks/x", "tools/x"} {
+	for _, name := range []string{"docs/guide.md", "docs/plain.md", "docs/end.md", "docs/later.md", "docs/chained.md", "docs/through.md", "tools/agent/settings.json", "tools/agent/hooks/x", "tools/x"} {
 		write(t, s.Merged+"/"+name, "y\n")
 	}
 	c := s.collect()
@@ -212,8 +212,8 @@ func TestWhatProtectedSymlinksLeadToIsProtected(t *testing.T) {
 		protect []string
 		want    string
 	}{
-		{nil, "docs/end.md docs/guide.md docs/later.md tools/agent/hooks/x tools/agent/settings.json"},
-		{[]string{"!CLAUDE.md", "!.claude"}, "docs/end.md docs/later.md"},
+		{nil, "docs/chained.md docs/end.md docs/guide.md docs/later.md docs/through.md tools/agent/hooks/x tools/agent/settings.json"},
+		{[]string{"!CLAUDE.md", "!.claude"}, "docs/end.md docs/later.md docs/through.md"},
 	} {
 		var got []string
 		for _, f := range c.Gate(workspace.GateOptions{Protect: tc.protect}).Findings {

@@ -130,22 +130,42 @@ func (w *Workspace) linked(listed names) (map[string]string, error) {
 			continue
 		}
 		name := filepath.Join(w.root, link)
-		target, err := filepath.EvalSymlinks(name)
-		if err != nil { // nothing is there yet
-			target, err = os.Readlink(name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if !filepath.IsAbs(target) {
-				target = filepath.Join(filepath.Dir(name), target)
-			}
+		target, err := leadsTo(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		if rel, err := filepath.Rel(w.root, target); err == nil && filepath.IsLocal(rel) {
 			targets[rel] = link
 		}
 	}
 	return targets, nil
+}
+
+// leadsTo returns where a symlink leads, also if nothing is there yet: then as far as there is something.
+func leadsTo(link string) (string, error) {
+	const most = 40 // as the kernel has it
+	at := link
+	for range most {
+		if target, err := filepath.EvalSymlinks(at); err == nil {
+			return target, nil
+		}
+		target, err := os.Readlink(at)
+		if at != link && err != nil {
+			return at, nil // the end of the chain
+		}
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(at), target)
+		}
+		if dir, err := filepath.EvalSymlinks(filepath.Dir(target)); err == nil {
+			target = filepath.Join(dir, filepath.Base(target))
+		}
+		at = target
+	}
+	return at, nil
 }
