@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -77,7 +78,8 @@ func (d *doctor) check(name, text string, err error) bool {
 
 func (d *doctor) run(ctx context.Context) {
 	d.git(ctx)
-	d.workspace(ctx)
+	d.workspace(ctx, thisHost())
+	d.settings(thisHost())
 	d.keys(thisHost())
 	var err error
 	d.engine, err = sandbox.Open(ctx, "", d.log)
@@ -112,7 +114,31 @@ func (d *doctor) git(ctx context.Context) {
 	d.check("git", strings.TrimSpace(string(out)), err)
 }
 
-func (d *doctor) workspace(ctx context.Context) {
+// settings has a line for each fault for which a run would not begin, but for those of the lines around it.
+func (d *doctor) settings(machine host) {
+	f := &faults{}
+	root := d.cfg.validateWorkspace(&faults{}, machine)
+	d.cfg.validateSettings(f, machine, root)
+	f.list = slices.DeleteFunc(f.list, func(err error) bool {
+		fault, ok := errors.AsType[*UsageError](err)
+		return ok && fault.Option == "--user"
+	})
+	for _, err := range f.list {
+		d.check("settings", "", err)
+	}
+	if len(f.list) == 0 {
+		d.check("settings", "no fault", nil)
+	}
+}
+
+func (d *doctor) workspace(ctx context.Context, machine host) {
+	f := &faults{}
+	d.cfg.validateWorkspace(f, machine)
+	fault := errors.Join(f.list...)
+	if fault != nil && d.cfg.Workspace != Defaults().Workspace {
+		d.check("workspace", "", fault)
+		return
+	}
 	ws, err := workspace.Open(ctx, workspace.Options{Dir: d.cfg.Workspace, Logger: d.log})
 	if !d.check("workspace", "", workspaceError(d.cfg.Workspace, err)) {
 		return
@@ -123,6 +149,9 @@ func (d *doctor) workspace(ctx context.Context) {
 	text := fmt.Sprintf("%s, agent would be %d:%d", ws.Root(), who.uid, who.gid)
 	if reason := ws.Unsuitable(); reason != "" {
 		text += ", copied (" + reason + ")"
+	}
+	if fault != nil { // nobody said that runs would be here
+		text = "runs go elsewhere: " + fault.Error()
 	}
 	d.results[len(d.results)-1].text = text
 	if err != nil {

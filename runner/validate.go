@@ -23,6 +23,13 @@ func (c Config) validate(machine host) error {
 	f := &faults{}
 	root := c.validateWorkspace(f, machine)
 	c.validatePrompt(f, machine, root)
+	c.validateSettings(f, machine, root)
+	c.validateModels(f, machine)
+	return errors.Join(f.list...)
+}
+
+// validateSettings checks what holds for any task, agent and model.
+func (c Config) validateSettings(f *faults, machine host, root string) {
 	c.validateChoices(f)
 	c.validateNames(f)
 	c.validateLimits(f)
@@ -31,13 +38,11 @@ func (c Config) validate(machine host) error {
 	c.validateEnv(f)
 	c.validateNetwork(f)
 	c.validateSecrets(f, machine)
-	c.validateModels(f, machine)
 	c.validateNotice(f, machine)
 	c.validateCA(f, machine, root)
 	if _, err := c.mountList(machine, root); err != nil {
 		f.list = append(f.list, err)
 	}
-	return errors.Join(f.list...)
 }
 
 // faults collects what is wrong, so that the user hears all of it at once.
