@@ -65,8 +65,11 @@ func TestExitCodesAndSignalsAreExact(t *testing.T) {
 			t.Parallel()
 			r := try(t, c.script)
 			r.want(t, c.outcome)
-			if r.Agent.ExitCode == nil || *r.Agent.ExitCode != c.code || r.Agent.Signal != c.signal {
-				t.Errorf("exit code %v signal %q, want %d %q", r.Agent.ExitCode, r.Agent.Signal, c.code, c.signal)
+			if r.Agent.ExitCode == nil {
+				t.Fatal("the report has no exit code")
+			}
+			if *r.Agent.ExitCode != c.code || r.Agent.Signal != c.signal {
+				t.Errorf("exit code %d signal %q, want %d %q", *r.Agent.ExitCode, r.Agent.Signal, c.code, c.signal)
 			}
 		})
 	}
