@@ -101,12 +101,13 @@ func (f *finder) Process(network string, local, remote netip.AddrPort) *reports.
 	}
 }
 
-// run searches until done is closed.
+// run searches until done is closed. Its thread is its own and ends with it: on borrowed ones, lookups behind a flood of packets waited a second each.
 func (f *finder) run(done <-chan struct{}) {
+	runtime.LockOSThread()
 	for {
 		select {
 		case s := <-f.searches:
-			s.reply <- f.search(s.socket)
+			s.reply <- f.answer(s.socket)
 		case <-done:
 			return
 		}
