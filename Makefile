@@ -49,7 +49,7 @@ test: test-images test-tools $(TOOLS)/act ## Run every test, on a real engine
 	$(ENGINE) go test -count=1 -p 1 -timeout 25m $(TESTFLAGS) ./...
 
 .PHONY: attacks
-attacks: test-images test-tools ## Try the attacks of SECURITY.md, and print the record that each left
+attacks: test-images test-tools $(TOOLS)/act ## Try the attacks of SECURITY.md, and print the record that each left
 	@$(ENGINE) .ci/attacks.sh $(ATTACKS)
 
 .PHONY: test-images

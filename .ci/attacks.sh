@@ -28,11 +28,14 @@ status=0
 go test -count=1 -p 1 -timeout 25m -v -run "^($names)\$" ./... >"$work/log" 2>&1 || status=$?
 awk '
   FNR == NR && /^=== (RUN|CONT|NAME) / { split($3, path, "/"); current = path[1] }
-  FNR == NR && / on record: / { sub(/.* on record: /, ""); if (current in record) $0 = record[current] "; " $0; record[current] = $0 }
+  FNR == NR && / on record: / {
+    sub(/.* on record: /, ""); gsub(/ \(\)/, "")
+    if (index(record[current], $0) == 0) record[current] = record[current] (record[current] == "" ? "" : "; ") $0
+  }
   FNR == NR && /^--- / { verdict[$3] = $2; seconds[$3] = substr($4, 2, length($4) - 2) }
   FNR == NR { next }
   { test = $2; v = test in verdict ? verdict[test] : "MISSING"; sub(/:/, "", v)
     printf "%-5s %-60s %-7s %8s  %s\n", $1, test, v, seconds[test], record[test] }
 ' "$work/log" "$work/rows"
-((status == 0)) || grep -E '^ +[a-z_]+_test\.go:|^FAIL|panic:' "$work/log" | cut -c1-200 | head -n 40 >&2
+((status == 0)) || grep -E '^ +[a-z_]+\.go:|^FAIL|panic:' "$work/log" | cut -c1-200 | head -n 40 >&2
 exit "$status"
