@@ -132,6 +132,9 @@ func connectThrough(conn net.Conn, user *url.Userinfo, to string) error {
 		return fmt.Errorf("answer to CONNECT: %w", err)
 	}
 	defer resp.Body.Close()
+	if resp.ProtoMajor != 1 { // CONNECT over this connection was asked in HTTP/1.1 (RFC 9112): another version is not its answer
+		return fmt.Errorf("CONNECT %s: answered in %s", to, resp.Proto)
+	}
 	if resp.StatusCode/100 != 2 {
 		return fmt.Errorf("CONNECT %s: %d %s", to, resp.StatusCode, http.StatusText(resp.StatusCode))
 	}

@@ -11,7 +11,7 @@ import (
 func FuzzConnectAnswer(f *testing.F) {
 	for _, seed := range []string{
 		"HTTP/1.1 200 Connection established\r\n\r\n220 ready", "HTTP/1.0 200 OK\r\nX: y\r\n\r\n", "HTTP/1.1 407 No\r\nContent-Length: 9\r\n\r\n",
-		"HTTP/1.1 204 \r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/2 200\r\n\r\n", "SSH-2.0\r\n\r\n", "\r\n\r\n", "",
+		"HTTP/1.1 204 \r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 200 OK\n\n", "HTTP/2 200\r\n\r\n", "HTTP/0.0 200 0000\r\n\r\n", "SSH-2.0\r\n\r\n", "\r\n\r\n", "",
 	} {
 		f.Add([]byte(seed))
 	}
